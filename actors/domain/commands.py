@@ -1,0 +1,104 @@
+"""What can be asked of a user's actor. Each travels in a link frame; writes and reads alike are decided in order.
+
+``remembered`` commands carry an id whose answer is stored with their effect; the others are idempotent by the state
+they meet (ENGINE.md's rule: heartbeat, end and install status need no memory).
+"""
+
+from typing import ClassVar, Literal
+
+from msgspec import Struct
+
+from actors.domain.ids import ItemId, Micros, OrderId, ProductId, SessionId
+from actors.domain.model import InstallationStatus, Platform
+
+ItemSort = Literal["name_asc", "last_played_desc", "added_desc", "playtime_desc"]
+
+
+class StartSession(Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """R-PT-1, R-PT-2. A client that names no device is the device ``""``: two of them share one session."""
+
+    remembered: ClassVar[bool] = True
+    product_id: ProductId
+    device_id: str = ""
+    platform: Platform | None = None
+
+
+class Heartbeat(Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """R-PT-1: the client still plays."""
+
+    remembered: ClassVar[bool] = False
+    session_id: SessionId
+
+
+class EndSession(Struct, frozen=True, array_like=True, tag=3, gc=False):
+    """R-PT-1: the client stopped playing now."""
+
+    remembered: ClassVar[bool] = False
+    session_id: SessionId
+
+
+class ExpireSessions(Struct, frozen=True, array_like=True, tag=4, gc=False):
+    """R-PT-3: sent by the host's own timers, never over a link."""
+
+    remembered: ClassVar[bool] = False
+
+
+class AddPurchase(Struct, frozen=True, array_like=True, tag=5, gc=False):
+    """R-LIB-5: the products of one order. Remembered by order and product for the user's life, not by an id."""
+
+    remembered: ClassVar[bool] = False
+    order_id: OrderId
+    product_ids: tuple[ProductId, ...]
+    purchased_at: Micros
+
+
+class ChangeInstallation(Struct, frozen=True, array_like=True, tag=6, gc=False):
+    """R-LIB-6: ``at`` is the event's own time; an older one than the last applied changes nothing."""
+
+    remembered: ClassVar[bool] = False
+    product_id: ProductId
+    status: InstallationStatus
+    at: Micros
+
+
+class ListItems(Struct, frozen=True, array_like=True, tag=7, gc=False):
+    """R-LIB-1: one page, counted from 1; without hidden items."""
+
+    remembered: ClassVar[bool] = False
+    status: InstallationStatus | None = None
+    sort_by: ItemSort = "name_asc"
+    page: int = 1
+    limit: int = 20
+
+
+class GetItem(Struct, frozen=True, array_like=True, tag=8, gc=False):
+    """R-LIB-2."""
+
+    remembered: ClassVar[bool] = False
+    item_id: ItemId
+
+
+class ListLiveSessions(Struct, frozen=True, array_like=True, tag=9, gc=False):
+    """R-PT-5: the user's sessions that have not ended."""
+
+    remembered: ClassVar[bool] = False
+
+
+class Settle(Struct, frozen=True, array_like=True, tag=10, gc=False):
+    """Answered once the tables show everything that happened to this user before; for reads from Postgres."""
+
+    remembered: ClassVar[bool] = False
+
+
+Command = (
+    StartSession
+    | Heartbeat
+    | EndSession
+    | ExpireSessions
+    | AddPurchase
+    | ChangeInstallation
+    | ListItems
+    | GetItem
+    | ListLiveSessions
+    | Settle
+)

@@ -1,0 +1,135 @@
+"""What one user is made of: immutable records, kept in the user's actor.
+
+A ``User`` is a frozen value. ``evolve`` returns a new one and shares what did not change, so a batch of commands is
+decided on values that nobody sees until the commit is done, and dropping them costs nothing (promise 4).
+
+Aggregates that are not loaded are ``None``; reading one raises ``NotLoaded``, the host loads it outside the batch and
+decides the command again.
+"""
+
+from enum import Enum
+from typing import Literal
+
+from msgspec import Struct, field
+
+from actors.domain.ids import CommandId, ItemId, Micros, OrderId, ProductId, SessionId
+
+AcquisitionType = Literal["purchase", "gift", "key_activation", "family_shared_access", "free_to_play"]
+InstallationStatus = Literal["not_installed", "installing", "installed", "updating", "repair_needed", "error"]
+Platform = Literal["pc", "mobile", "web"]
+EndReason = Literal["client", "timeout", "takeover", "erased"]
+AnomalyKind = Literal["heartbeat_too_fast", "live_session_limit"]
+
+
+class LibraryItem(Struct, frozen=True, array_like=True, gc=False):
+    """A product in a user's library (``user_library_items``). ``total_playtime_s`` counts completed sessions."""
+
+    item_id: ItemId
+    product_id: ProductId
+    added_at: Micros
+    acquisition_type: AcquisitionType
+    installation_status: InstallationStatus = "not_installed"
+    install_event_at: Micros | None = None
+    last_played_at: Micros | None = None
+    total_playtime_s: int = 0
+    is_hidden: bool = False
+
+
+class LiveSession(Struct, frozen=True, array_like=True, gc=False):
+    """A session that has not ended. ``last_heartbeat_at`` is its last proof of life, its start until the first beat.
+
+    ``interval_s`` is the heartbeat interval last told to the client (R-PT-10). ``too_fast`` says that a beat which came
+    too early was recorded since the last counted one, so that a flood of them is recorded once (R-PT-8).
+    """
+
+    session_id: SessionId
+    product_id: ProductId
+    started_at: Micros
+    last_heartbeat_at: Micros
+    interval_s: int
+    device_id: str = ""
+    platform: Platform | None = None
+    too_fast: bool = False
+
+
+class EndedSession(Struct, frozen=True, array_like=True, gc=False):
+    """A completed session; ``duration_s`` is whole seconds from start to end (R-PT-4)."""
+
+    session_id: SessionId
+    product_id: ProductId
+    started_at: Micros
+    last_heartbeat_at: Micros
+    interval_s: int
+    ended_at: Micros
+    duration_s: int
+    end_reason: EndReason
+    device_id: str = ""
+    platform: Platform | None = None
+
+
+class PurchaseKey(Struct, frozen=True, array_like=True, gc=False):
+    """What makes a purchase the same one again: its order and the product in it."""
+
+    order_id: OrderId
+    product_id: ProductId
+
+
+class Library(Struct, frozen=True):
+    """All items of a user, and every purchase ever applied."""
+
+    items: dict[ProductId, LibraryItem] = field(default_factory=dict)
+    purchases: frozenset[PurchaseKey] = frozenset()
+
+
+class AppliedCommand(Struct, frozen=True, array_like=True, gc=False):
+    """A command's stored answer: ``reply`` is encoded by ``actors.domain.replies``; ``at`` is real time."""
+
+    command_id: CommandId
+    at: Micros
+    reply: bytes
+
+
+class Anomaly(Struct, frozen=True, array_like=True, gc=False):
+    """Something a fair client does not do, for operators to see (R-PT-8)."""
+
+    anomaly_id: bytes
+    kind: AnomalyKind
+    at: Micros
+    product_id: ProductId
+    session_id: SessionId | None = None
+
+
+class User(Struct, frozen=True):
+    """The state of one user's actor.
+
+    ``live`` is always complete. ``ended`` holds the ended sessions that are in memory; None marks an id that was looked
+    up and is not this user's. ``last_event_at`` keeps time from running backwards for this user.
+    """
+
+    live: tuple[LiveSession, ...] = ()
+    library: Library | None = None
+    ended: dict[SessionId, EndedSession | None] = field(default_factory=dict)
+    commands: dict[CommandId, AppliedCommand] | None = None
+    last_event_at: Micros = Micros(0)
+    limit_recorded_at: Micros = Micros(0)
+
+
+NOBODY = User()
+"""What a user is before anything was loaded or happened."""
+
+
+class Aggregate(Enum):
+    """What can be loaded for a user on its own."""
+
+    LIBRARY = "library"
+    COMMANDS = "commands"
+    ENDED_SESSION = "ended_session"
+
+
+class NotLoaded(Exception):
+    """A rule needs what is not in memory. Nothing was decided; load it and decide again."""
+
+    def __init__(self, aggregate: Aggregate, session_id: SessionId | None = None) -> None:
+        super().__init__(aggregate, session_id)
+        self.aggregate = aggregate
+        self.session_id = session_id

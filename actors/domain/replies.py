@@ -1,0 +1,111 @@
+"""Answers of an actor, and the outcomes the engine adds to them. All travel in link frames.
+
+``Refused`` is a rule's answer and final. ``WrongShard``, ``Overloaded``, ``Unavailable`` and ``Failed`` come from the
+engine: the first is the router's business, the next two invite the caller to try again, the last is a bug of ours.
+"""
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from actors.domain.ids import Micros, Term
+from actors.domain.model import EndedSession, LibraryItem, LiveSession
+
+RefusalCode = Literal[
+    "LIBRARY_ITEM_NOT_FOUND",
+    "SESSION_NOT_FOUND",
+    "SESSION_ENDED",
+    "LIVE_SESSION_LIMIT_REACHED",
+]
+
+
+class HeartbeatCounted(Struct, frozen=True, array_like=True, tag=1, gc=False):
+    """``accepted_at`` is the latest beat that counts; the session will not end before it (R-PT-9)."""
+
+    accepted_at: Micros
+    interval_s: int
+
+
+class SessionIsLive(Struct, frozen=True, array_like=True, tag=2, gc=False):
+    """``resumed``: the same device asked again and got the session it already had."""
+
+    session: LiveSession
+    resumed: bool
+
+
+class SessionIsOver(Struct, frozen=True, array_like=True, tag=3, gc=False):
+    session: EndedSession
+
+
+class ItemsPage(Struct, frozen=True, array_like=True, tag=4, gc=False):
+    """``total_items`` counts all that match, on every page."""
+
+    items: list[LibraryItem]
+    total_items: int
+
+
+class OneItem(Struct, frozen=True, array_like=True, tag=5, gc=False):
+    item: LibraryItem
+
+
+class LiveSessions(Struct, frozen=True, array_like=True, tag=6, gc=False):
+    sessions: list[LiveSession]
+
+
+class Done(Struct, frozen=True, array_like=True, tag=7, gc=False):
+    """Applied, or applied before; ``changed`` says which."""
+
+    changed: bool = True
+
+
+class Refused(Struct, frozen=True, array_like=True, tag=20, gc=False):
+    """``detail`` names what the refusal is about, in English."""
+
+    code: RefusalCode
+    detail: str = ""
+
+
+class WrongShard(Struct, frozen=True, array_like=True, tag=30, gc=False):
+    """Not this host's, as of ``term``; a router whose map is newer waits instead of asking again at once."""
+
+    term: Term
+
+
+class Overloaded(Struct, frozen=True, array_like=True, tag=31, gc=False):
+    """A bound was met (named by ``bound``); nothing was decided."""
+
+    bound: str
+    retry_after_s: int = 1
+
+
+class Unavailable(Struct, frozen=True, array_like=True, tag=32, gc=False):
+    """Not done in time, or Postgres refused the commit. ``unknown``: it may still turn out to be done."""
+
+    reason: str
+    unknown: bool = False
+    retry_after_s: int = 1
+
+
+class Failed(Struct, frozen=True, array_like=True, tag=33, gc=False):
+    """A rule raised; recorded in the host's log under ``incident``."""
+
+    incident: str
+
+
+Answer = HeartbeatCounted | SessionIsLive | SessionIsOver | ItemsPage | OneItem | LiveSessions | Done | Refused
+EngineOutcome = WrongShard | Overloaded | Unavailable | Failed
+Reply = Answer | EngineOutcome
+
+_encode = msgspec.msgpack.Encoder().encode
+_decoder: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
+
+
+def encode_answer(answer: Answer) -> bytes:
+    """The form in which an answer is stored with the command's id."""
+    return _encode(answer)
+
+
+def decode_answer(stored: bytes) -> Answer:
+    """The inverse; ``msgspec.DecodeError`` for what is no answer."""
+    return _decoder.decode(stored)

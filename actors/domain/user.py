@@ -1,0 +1,126 @@
+"""The user's actor as two pure functions: ``decide(state, command, context)`` and ``evolve(state, event)``.
+
+The third, ``decide_once``, is what the host calls: it answers a remembered command id with the stored answer instead
+of deciding again (promise 2).
+"""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from actors.domain import library, sessions
+from actors.domain.commands import (
+    AddPurchase,
+    ChangeInstallation,
+    Command,
+    EndSession,
+    ExpireSessions,
+    GetItem,
+    Heartbeat,
+    ListItems,
+    ListLiveSessions,
+    Settle,
+    StartSession,
+)
+from actors.domain.context import Context
+from actors.domain.events import (
+    AnomalyRecorded,
+    CommandApplied,
+    Event,
+    HeartbeatAccepted,
+    InstallationChanged,
+    ItemAdded,
+    PurchaseApplied,
+    SessionEnded,
+    SessionStarted,
+)
+from actors.domain.ids import SECOND, CommandId, Micros
+from actors.domain.model import Aggregate, AppliedCommand, NotLoaded, User
+from actors.domain.replies import Answer, Done, Refused, decode_answer, encode_answer
+
+Decision = tuple[Sequence[Event], Answer]
+
+
+def decide(user: User, command: Command, context: Context) -> Decision:
+    """What happens, and what the caller is told. Raises ``NotLoaded`` when a rule needs more of the user."""
+    match command:
+        case Heartbeat():
+            return sessions.decide_heartbeat(user, command, context)
+        case StartSession():
+            return sessions.decide_start(user, command, context)
+        case EndSession():
+            return sessions.decide_end(user, command, context)
+        case ExpireSessions():
+            return sessions.decide_expire(user, command, context)
+        case ListLiveSessions():
+            return sessions.decide_list_live(user, command, context)
+        case AddPurchase():
+            return library.decide_purchase(user, command, context)
+        case ChangeInstallation():
+            return library.decide_installation(user, command, context)
+        case ListItems():
+            return library.decide_list_items(user, command, context)
+        case GetItem():
+            return library.decide_get_item(user, command, context)
+        case Settle():
+            return (), Done(changed=False)
+        case _:
+            assert_never(command)
+
+
+def decide_once(user: User, command: Command, command_id: CommandId | None, context: Context) -> Decision:
+    """``decide``, but a remembered command that has an id is decided once: its answer is part of its events.
+
+    Refusals are not remembered: they changed nothing, and trying again may succeed.
+    """
+    if command_id is None or not command.remembered:
+        return decide(user, command, context)
+    if user.commands is None:
+        raise NotLoaded(Aggregate.COMMANDS)
+    if (applied := user.commands.get(command_id)) is not None:
+        return (), decode_answer(applied.reply)
+    events, answer = decide(user, command, context)
+    if not events or isinstance(answer, Refused):
+        return events, answer
+    return [*events, CommandApplied(AppliedCommand(command_id, context.real_now, encode_answer(answer)))], answer
+
+
+def evolve(user: User, event: Event) -> User:
+    """The state after an event. Total for every event that ``decide`` made of that state; never does I/O."""
+    match event:
+        case HeartbeatAccepted():
+            return _at(sessions.evolve_heartbeat(user, event), event.at)
+        case SessionStarted():
+            return _at(sessions.evolve_started(user, event), event.session.started_at)
+        case SessionEnded():
+            return _at(sessions.evolve_ended(user, event), event.ended_at)
+        case ItemAdded():
+            return library.evolve_item_added(user, event)
+        case PurchaseApplied():
+            return _at(library.evolve_purchase(user, event), event.at)
+        case InstallationChanged():
+            return library.evolve_installation(user, event)
+        case AnomalyRecorded():
+            return _at(sessions.evolve_anomaly(user, event), event.anomaly.at)
+        case CommandApplied():
+            return _remember(user, event.applied)
+        case _:
+            assert_never(event)
+
+
+REMEMBER_COMMANDS_US = 600 * SECOND
+"""How long a door's command id is remembered: longer than any router tries (real time)."""
+
+
+def _remember(user: User, applied: AppliedCommand) -> User:
+    """Adds a command id and forgets those whose time is over, so that the memory of a busy user stays bounded."""
+    if user.commands is None:
+        raise NotLoaded(Aggregate.COMMANDS)
+    oldest = applied.at - REMEMBER_COMMANDS_US
+    kept = {known.command_id: known for known in user.commands.values() if known.at >= oldest}
+    return replace(user, commands={**kept, applied.command_id: applied})
+
+
+def _at(user: User, at: Micros) -> User:
+    return user if at <= user.last_event_at else replace(user, last_event_at=at)
