@@ -1,0 +1,148 @@
+"""The development stack as its callers see it: up, down, status, and the environment that points a service to it.
+
+Several stacks may run side by side, each in its own directory with its own ports. Everything a command needs to find
+the servers of an earlier one is in that directory's state file, so none is orphaned by a command that was killed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.dev.errors import CancelledError, DevStackError
+from cluster.dev.kafka import Kafka
+from cluster.dev.part import Part, Progress, Site, silent
+from cluster.dev.postgres import Postgres
+from cluster.dev.ray_head import RayHead
+from cluster.dev.state import State, file_lock
+
+COMMAND_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartStatus:
+    """`state` is `running`, `dead` (started, and gone without being stopped) or `stopped`."""
+
+    name: str
+    title: str
+    state: str
+    pid: int | None
+    address: str | None
+    log_file: Path
+
+
+class DevStack:
+    """All parts of one directory; cheap to create, and several may be created for the same directory.
+
+    Every method raises DevStackError, and returns within a few minutes whatever happens.
+    """
+
+    def __init__(self, directory: Path, progress: Progress = silent) -> None:
+        self.directory = directory.absolute()
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DevStackError("stack", f"cannot create {self.directory}: {error.strerror}") from error
+        if not os.access(self.directory, os.W_OK | os.X_OK) or self.directory.stat().st_uid != os.geteuid():
+            raise DevStackError("stack", f"{self.directory} belongs to another user; choose another directory")
+        self._site = Site(directory=self.directory, state=State(self.directory), progress=progress)
+        self.postgres = Postgres(self._site)
+        self.kafka = Kafka(self._site)
+        self.ray = RayHead(self._site)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (self.postgres, self.kafka, self.ray)
+
+    def part(self, name: str) -> Part:
+        for part in self.parts:
+            if part.name == name:
+                return part
+        known = ", ".join(part.name for part in self.parts)
+        raise DevStackError("stack", f"there is no part {name!r}; there are {known}")
+
+    def up(self, only: Collection[str] = ()) -> None:
+        """Starts all parts (or those named) side by side; a part that runs already is kept.
+
+        If one fails, those that this call started are stopped again, and its error is raised.
+        """
+        with self._one_command():
+            chosen = [self.part(name) for name in only] if only else list(self.parts)
+            fresh = [part for part in chosen if not part.running]
+            try:
+                self._side_by_side([part.start for part in chosen])
+            except BaseException:
+                self._side_by_side([part.stop for part in fresh])
+                raise
+
+    def revive(self, part: Part) -> bool:
+        """Starts a part that died; False if it did not, or another command has dealt with it meanwhile."""
+        with self._one_command():
+            if not part.died:
+                return False
+            part.start()
+            return True
+
+    def down(self) -> None:
+        """Ends every process of every part; data stay for the next start."""
+        with self._one_command():
+            self._side_by_side([part.stop for part in self.parts])
+
+    def destroy(self) -> None:
+        """`down()`, and then removes the data and the directory."""
+        self.down()
+        for part in self.parts:
+            part.forget()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def status(self) -> list[PartStatus]:
+        return [
+            PartStatus(
+                name=part.name,
+                title=part.title,
+                state="running" if part.running else "dead" if part.died else "stopped",
+                pid=part.pid,
+                address=part.address() if part.running else None,
+                log_file=part.process.log_file,
+            )
+            for part in self.parts
+        ]
+
+    def environment(self) -> dict[str, str]:
+        """The variables of specification 7.1 for the parts that run now."""
+        variables: dict[str, str] = {}
+        for part in self.parts:
+            if part.running:
+                variables |= part.environment()
+        return variables
+
+    @contextmanager
+    def _one_command(self) -> Iterator[None]:
+        problem = f"another command is still working on {self.directory}"
+        with file_lock(self.directory / "command.lock", COMMAND_TIMEOUT_S, problem):
+            yield
+
+    def _side_by_side(self, actions: list[Callable[[], None]]) -> None:
+        """Raises the first real error after all actions have returned; the first one cancels pending starts."""
+        if not actions:
+            return
+        cancelled = self._site.cancelled
+        cancelled.clear()
+        with ThreadPoolExecutor(max_workers=len(actions)) as pool:
+            futures: list[Future[None]] = [pool.submit(action) for action in actions]
+            try:
+                wait(futures, return_when=FIRST_EXCEPTION)
+            finally:
+                # reached by Ctrl-C too: leaving the pool waits for its threads
+                if not all(future.done() for future in futures):
+                    cancelled.set()
+        cancelled.clear()
+        errors = [error for future in futures if (error := future.exception()) is not None]
+        errors.sort(key=lambda error: isinstance(error, CancelledError))
+        if errors:
+            raise errors[0]
