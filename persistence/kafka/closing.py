@@ -1,0 +1,47 @@
+"""Ending an aiokafka client that may be stuck: its own ``stop`` waits for brokers without end."""
+
+import asyncio
+import logging
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from persistence.kafka.connection import KAFKA_ERRORS
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 5.0
+
+
+async def close_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Leaves the group if it can be done soon; never raises."""
+    if not await _soon(consumer.stop()):
+        await _soon(consumer._client.close())
+
+
+async def close_producer(producer: AIOKafkaProducer) -> None:
+    """Sends what waits if it can be done soon, else forgets it; never raises.
+
+    A sender that is stuck is cancelled. Should a request of it still get through later, Kafka refuses it: the next
+    producer of the same transactional id has fenced it, and without one it is a duplicate of what is sent again.
+    """
+    if await _soon(producer.stop()):
+        return
+    sender: asyncio.Task[Any] | None = producer._sender.sender_task
+    if sender is not None and not sender.done():
+        sender.cancel()
+        await asyncio.wait({sender}, timeout=GRACE_S)
+        sender.cancel()
+    await _soon(producer.client.close())
+
+
+async def _soon(ending: Any) -> bool:
+    """Whether it ended by itself within the grace time."""
+    try:
+        async with asyncio.timeout(GRACE_S):
+            await ending
+    except TimeoutError:
+        return False
+    except KAFKA_ERRORS as error:
+        log.info("a Kafka client ended with an error", extra={"error": repr(error)})
+    return True
