@@ -77,7 +77,7 @@ class ClusterMapReader(Protocol):
     async def read_map(self) -> ClusterMap: ...
 
 
-class Ownership(Struct, frozen=True):
+class Claim(Struct, frozen=True):
     """What a takeover found. ``real_now`` is the store's clock, read after the locks were taken."""
 
     epoch: Epoch
@@ -116,14 +116,14 @@ class FlushBatch(Struct, frozen=True):
     """The images of all dirty rows at one commit boundary: afterwards the tables equal all events up to ``up_to``.
 
     ``sessions_live`` and ``sessions_ended`` are whole rows, new or changed; ``heartbeats`` are rows that exist and
-    whose beat alone moved: (session, last heartbeat). One image a key; lists may be empty.
+    whose beat alone moved: (session, last heartbeat, interval told). One image a key; lists may be empty.
     """
 
     up_to: Seq
     items: Sequence[tuple[UserId, LibraryItem]] = ()
     sessions_live: Sequence[tuple[UserId, LiveSession]] = ()
     sessions_ended: Sequence[tuple[UserId, EndedSession]] = ()
-    heartbeats: Sequence[tuple[SessionId, Micros]] = ()
+    heartbeats: Sequence[tuple[SessionId, Micros, int]] = ()
     purchases: Sequence[PurchaseRow] = ()
     commands: Sequence[tuple[UserId, AppliedCommand]] = ()
     anomalies: Sequence[tuple[UserId, Anomaly]] = ()
@@ -138,7 +138,7 @@ class HostStore(Protocol):
     called concurrently with each other, nor ``flush`` and ``recover_flush``; the two groups are, with each other.
     """
 
-    async def take_over(self, address: str) -> Ownership:
+    async def take_over(self, address: str) -> Claim:
         """Ends the former owner's sessions, takes both locks, raises the epoch and publishes ``address``.
 
         Raises ``StoreUnavailable`` when the store is away (try again), never ``Deposed``.

@@ -1,0 +1,140 @@
+"""One batch, decided: every command in order, on an overlay over the committed state.
+
+A command sees those before it in its batch. Nothing of this is visible to anyone until the commit is done; dropping it
+is forgetting the object (promise 4). Second of three: ``mailbox`` cuts the batch, this decides it, ``commit_loop``
+commits and answers it.
+"""
+
+import logging
+from collections.abc import Callable
+from uuid import uuid4
+
+from msgspec.structs import replace
+
+from actors.clock import ServiceClock
+from actors.domain.commands import Heartbeat
+from actors.domain.context import Context, Policy
+from actors.domain.ids import Micros, ShardId, UserId
+from actors.domain.model import NotLoaded, User
+from actors.domain.replies import Failed, Reply, Unavailable
+from actors.domain.user import decide_once, evolve
+from actors.hearing import Hearing
+from actors.journal import Entry
+from actors.loading import Loading
+from actors.mailbox import Mailbox, Pending
+from actors.ownership import Ownership
+from actors.residents import Residents
+from actors.territory import Shard, Territory
+from actors.write_gate import WriteGate
+
+log = logging.getLogger(__name__)
+
+
+class DecidedBatch:
+    """What a batch would change and answer, once it is committed."""
+
+    __slots__ = ("answers", "entries", "overlay")
+
+    def __init__(self) -> None:
+        self.overlay: dict[UserId, tuple[Shard, User]] = {}
+        self.entries: list[Entry] = []
+        self.answers: list[tuple[Pending, Reply]] = []
+
+
+class Decider:
+    """Decides batches. ``pace`` tells the heartbeat interval to give clients now, in seconds of service time."""
+
+    def __init__(
+        self,
+        *,
+        territory: Territory,
+        mailbox: Mailbox,
+        loading: Loading,
+        ownership: Ownership,
+        residents: Residents,
+        hearing: Hearing,
+        gate: WriteGate,
+        clock: ServiceClock,
+        policy: Policy,
+        pace: Callable[[], int],
+        new_id: Callable[[], bytes],
+        loop_time: Callable[[], float],
+    ) -> None:
+        self._territory = territory
+        self._mailbox = mailbox
+        self._loading = loading
+        self._ownership = ownership
+        self._residents = residents
+        self._hearing = hearing
+        self._gate = gate
+        self._clock = clock
+        self._policy = policy
+        self._pace = pace
+        self._new_id = new_id
+        self._loop_time = loop_time
+
+    def decide(self, commands: list[Pending]) -> DecidedBatch:
+        """Decides what can be decided now. Commands that cannot go to where they wait: a load, a leaving shard."""
+        batch = DecidedBatch()
+        contexts: dict[ShardId, Context] = {}
+        now = self._loop_time()
+        mailbox, territory = self._mailbox, self._territory
+        for pending in commands:
+            if pending.deadline < now:
+                batch.answers.append((pending, Unavailable("its time was over before it was decided")))
+                continue
+            if mailbox.is_blocked(pending.user_id):
+                mailbox.block(pending)
+                continue
+            shard = territory.get(pending.shard_id)
+            if shard is None or not shard.serving or pending.term > shard.term:
+                self._ownership.park(pending)
+                continue
+            context = contexts.get(pending.shard_id)
+            if context is None:
+                context = contexts[pending.shard_id] = self._context(shard)
+            self._decide_one(pending, shard, context, batch, now)
+        return batch
+
+    def _decide_one(self, pending: Pending, shard: Shard, context: Context, batch: DecidedBatch, now: float) -> None:
+        user_id, command = pending.user_id, pending.command
+        seen = batch.overlay.get(user_id)
+        user = seen[1] if seen is not None else self._territory.user(shard, user_id)
+        if user.last_event_at > context.now:
+            context = replace(context, now=user.last_event_at)
+        if type(command) is not Heartbeat:
+            self._residents.touch(user_id, shard.shard_id, now)
+        try:
+            events, answer = decide_once(user, command, pending.command_id, context)
+            for event in events:
+                user = evolve(user, event)
+        except NotLoaded as missing:
+            self._residents.touch(user_id, shard.shard_id, now)
+            self._mailbox.block(pending)
+            self._loading.request(shard, user_id, missing)
+            return
+        except Exception:  # noqa: BLE001 - a bug in a rule fails that one command, with an incident, and nothing else
+            batch.answers.append((pending, self._incident(pending)))
+            return
+        if events:
+            if (refusal := self._gate.refusal) is not None:
+                batch.answers.append((pending, refusal))
+                return
+            batch.overlay[user_id] = (shard, user)
+            batch.entries.append((user_id, events))
+        batch.answers.append((pending, answer))
+
+    def _context(self, shard: Shard) -> Context:
+        real_now = self._clock.real_now()
+        now = self._clock.at(real_now)
+        heard_since = Micros(max(self._hearing.since(now), shard.served_since))
+        return Context(now, real_now, heard_since, self._pace(), self._policy, self._new_id)
+
+    @staticmethod
+    def _incident(pending: Pending) -> Failed:
+        incident = str(uuid4())
+        log.exception(
+            "a rule raised",
+            extra={"incident": incident, "command": type(pending.command).__name__, "user_id": pending.user_id.hex()},
+        )
+        return Failed(incident)

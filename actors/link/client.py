@@ -1,0 +1,204 @@
+"""A door's end of a link to one host.
+
+Calls of one turn of the event loop travel in one frame. A ping goes out every second; three seconds of silence, or a
+call that nobody answered in its time, break the link: then every outstanding call fails as *unknown outcome*, and the
+router tries again with the same command ids.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from actors.domain.commands import Command
+from actors.domain.ids import CommandId, Epoch, HostId, Term, UserId
+from actors.domain.replies import Reply
+from actors.link.frames import BadFrame, Call, FrameProtocol, Kind, decode_replies, encode
+from actors.link.handshake import (
+    Credentials,
+    Hello,
+    Proof,
+    Rejected,
+    Role,
+    check_welcome,
+    decode_hello,
+    decode_welcome,
+    prove,
+)
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S = 2.0
+PING_EVERY_S = 1.0
+SILENCE_S = 3.0
+CALLS_PER_FRAME = 512
+GRACE_S = 1.0
+"""The host answers late calls itself; one unanswered so long after its time means that it does not run."""
+
+
+class LinkBroken(Exception):
+    """The link is gone with the call on it: it may have been done or not."""
+
+
+class DoorLink(FrameProtocol):
+    """One link, seen from the door. Made by ``connect``."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        host_id: HostId,
+        epoch: Epoch,
+        role: Role,
+        on_lost: Callable[["DoorLink"], None],
+    ) -> None:
+        super().__init__()
+        loop = asyncio.get_running_loop()
+        self.host_id = host_id
+        self.epoch = epoch
+        self._credentials = credentials
+        self._role: Role = role
+        self._on_lost = on_lost
+        self._loop = loop
+        self._hello: Hello | None = None
+        self._proof: Proof | None = None
+        self._outgoing: list[Call] = []
+        self._waiting: dict[int, tuple[asyncio.Future[Reply], float]] = {}
+        self._last_id = 0
+        self._heard_at = loop.time()
+        self._ticker: asyncio.TimerHandle | None = None
+        self._writable = True
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self.ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())
+
+    @property
+    def outstanding(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def congested(self) -> bool:
+        """The host does not read as fast as we write."""
+        return not self._writable
+
+    def call(
+        self,
+        user_id: UserId,
+        command: Command,
+        *,
+        term: Term,
+        deadline: float,
+        command_id: CommandId | None,
+        trace: str | None,
+    ) -> asyncio.Future[Reply]:
+        """The reply to come; fails with ``LinkBroken``. ``deadline`` is in the loop's time."""
+        self._last_id += 1
+        future: asyncio.Future[Reply] = self._loop.create_future()
+        self._waiting[self._last_id] = (future, deadline)
+        ms_left = max(0, int((deadline - self._loop.time()) * 1000))
+        if not self._outgoing:
+            self._loop.call_soon(self._send_calls)
+        self._outgoing.append(Call(self._last_id, ms_left, term, user_id, command, command_id, trace))
+        return future
+
+    def close(self) -> None:
+        """Breaks the link: outstanding calls fail."""
+        self.transport.abort()
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._ticker = self._loop.call_later(PING_EVERY_S, self._tick)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._ticker is not None:
+            self._ticker.cancel()
+        waiting, self._waiting = self._waiting, {}
+        for future, _ in waiting.values():
+            if not future.done():
+                future.set_exception(LinkBroken())
+        if not self.ready.done():
+            self.ready.set_exception(LinkBroken("closed before the handshake was over"))
+        self._on_lost(self)
+
+    def on_frame(self, kind: int, body: memoryview) -> None:
+        self._heard_at = self._loop.time()
+        if kind == Kind.REPLIES and self._proof is not None:
+            for call_id, reply in decode_replies(body):
+                waiting = self._waiting.pop(call_id, None)
+                if waiting is not None and not waiting[0].done():
+                    waiting[0].set_result(reply)
+        elif kind != Kind.PONG:
+            self._shake_hands(kind, body)
+
+    def _shake_hands(self, kind: int, body: memoryview) -> None:
+        if kind == Kind.HELLO:
+            self._hello = decode_hello(body)
+            self._proof = prove(self._credentials, self._hello, self.host_id, self.epoch, self._role)
+            self.send(Kind.PROOF, encode(self._proof))
+        elif kind == Kind.WELCOME and self._hello is not None and self._proof is not None:
+            try:
+                check_welcome(self._credentials, self._hello, self._proof, decode_welcome(body))
+            except Rejected as rejected:
+                self._reject(rejected)
+                return
+            if not self.ready.done():
+                self.ready.set_result(None)
+        elif kind == Kind.REJECT:
+            self._reject(Rejected(msgspec.msgpack.decode(body, type=str)))
+        else:
+            raise BadFrame(f"a frame of kind {kind}")
+
+    def _reject(self, rejected: Rejected) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(rejected)
+        self.transport.abort()
+
+    def _send_calls(self) -> None:
+        calls, self._outgoing = self._outgoing, []
+        if self.transport.is_closing():
+            return
+        for first in range(0, len(calls), CALLS_PER_FRAME):
+            self.send(Kind.CALLS, encode(calls[first : first + CALLS_PER_FRAME]))
+
+    def _tick(self) -> None:
+        """Deadlines stand in order of arrival, near enough: only the oldest calls need a look."""
+        now = self._loop.time()
+        overdue = any(deadline + GRACE_S < now for _, deadline in list(self._waiting.values())[:64])
+        if overdue or now - self._heard_at > SILENCE_S:
+            log.warning("a link is broken", extra={"host": self.host_id, "overdue": overdue})
+            self.transport.abort()
+            return
+        self.send(Kind.PING)
+        self._ticker = self._loop.call_later(PING_EVERY_S, self._tick)
+
+
+async def connect(
+    address: str,
+    *,
+    credentials: Credentials,
+    host_id: HostId,
+    epoch: Epoch,
+    role: Role,
+    on_lost: Callable[[DoorLink], None],
+) -> DoorLink:
+    """A link that is ready for calls. ``LinkBroken`` or ``Rejected``, within ``CONNECT_TIMEOUT_S``."""
+    host, _, port = address.rpartition(":")
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            _, link = await loop.create_connection(
+                lambda: DoorLink(credentials, host_id, epoch, role, on_lost), host, int(port)
+            )
+            try:
+                await asyncio.shield(link.ready)
+            except BaseException:
+                link.transport.abort()
+                raise
+    except (OSError, TimeoutError) as unreachable:
+        raise LinkBroken(str(unreachable)) from unreachable
+    return link

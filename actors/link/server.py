@@ -1,0 +1,207 @@
+"""A host's end of the links: takes calls in, sends replies back in whatever order they come.
+
+Replies of one turn of the event loop travel in one frame. Reading pauses while the host has too much to do, so that a
+full host pushes back instead of growing.
+"""
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from actors.domain.ids import Epoch, HostId, shard_of
+from actors.domain.replies import Overloaded, Reply
+from actors.link.frames import MAX_FRAME_BYTES, BadFrame, FrameProtocol, Kind, decode_calls, encode
+from actors.link.handshake import Credentials, Hello, Rejected, Role, decode_proof, new_hello, verify
+from actors.mailbox import Mailbox, Pending
+
+log = logging.getLogger(__name__)
+
+HANDSHAKE_TIMEOUT_S = 3.0
+SILENCE_S = 10.0
+"""A peer pings every second; one that was silent for so long is gone."""
+CONGESTION_CHECK_S = 0.02
+
+
+class LinkEvents(Protocol):
+    """Told when a door comes and goes: what a host hears depends on it."""
+
+    def door_linked(self) -> None: ...
+
+    def door_lost(self) -> None: ...
+
+
+class LinkServer:
+    """Listens from the moment the process begins, so that its address is known, and serves once it is ``open``."""
+
+    def __init__(
+        self,
+        *,
+        credentials: Credentials,
+        host_id: HostId,
+        max_commands_per_link: int,
+        max_frame_bytes: int = MAX_FRAME_BYTES,
+    ) -> None:
+        self.credentials = credentials
+        self.host_id = host_id
+        self.max_commands_per_link = max_commands_per_link
+        self.max_frame_bytes = max_frame_bytes
+        self.epoch = Epoch(0)
+        self.mailbox: Mailbox | None = None
+        self.events: LinkEvents | None = None
+        self.loop_time: Callable[[], float] = asyncio.get_running_loop().time
+        self.links: set[HostLink] = set()
+        self._server: asyncio.Server | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def listen(self, address: str) -> str:
+        """Binds a free port of ``address``; returns ``host:port``. Links are turned away until ``open``."""
+        self._server = await asyncio.get_running_loop().create_server(lambda: HostLink(self), address, 0)
+        self._task = asyncio.create_task(self._watch())
+        port = self._server.sockets[0].getsockname()[1]
+        return f"{address}:{port}"
+
+    def open(self, epoch: Epoch, mailbox: Mailbox, events: LinkEvents) -> None:
+        """From now on links that know the epoch are let in."""
+        self.epoch, self.mailbox, self.events = epoch, mailbox, events
+
+    async def close(self) -> None:
+        """Stops listening and closes every link, after what was written has gone."""
+        if self._task is not None:
+            self._task.cancel()
+        if self._server is not None:
+            self._server.close()
+        for link in list(self.links):
+            link.transport.close()
+
+    async def _watch(self) -> None:
+        """Ends links whose peer is silent; lets paused ones read again."""
+        ticks = 0
+        while True:
+            await asyncio.sleep(CONGESTION_CHECK_S)
+            if self.mailbox is not None and not self.mailbox.congested:
+                for link in self.links:
+                    link.resume_if_paused()
+            ticks += 1
+            if ticks % 50 == 0:
+                self._end_silent(self.loop_time())
+
+    def _end_silent(self, now: float) -> None:
+        for link in list(self.links):
+            if now - link.heard_at > (SILENCE_S if link.role else HANDSHAKE_TIMEOUT_S):
+                link.transport.abort()
+
+
+class HostLink(FrameProtocol):
+    """One link, seen from the host."""
+
+    def __init__(self, server: LinkServer) -> None:
+        super().__init__(server.max_frame_bytes)
+        self._server = server
+        self._hello: Hello = new_hello()
+        self._replies: list[tuple[int, Reply]] = []
+        self._outstanding = 0
+        self._paused = False
+        self.role: Role | None = None
+        self.heard_at = server.loop_time()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._server.links.add(self)
+        self.send(Kind.HELLO, encode(self._hello))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.links.discard(self)
+        if self.role == "door" and self._server.events is not None:
+            self._server.events.door_lost()
+
+    def on_frame(self, kind: int, body: memoryview) -> None:
+        self.heard_at = self._server.loop_time()
+        if self.role is None:
+            self._shake_hands(kind, body)
+        elif kind == Kind.CALLS:
+            self._take_calls(body)
+        elif kind == Kind.PING:
+            self.send(Kind.PONG)
+        else:
+            raise BadFrame(f"a frame of kind {kind}")
+
+    def on_bad_frame(self, bad: BadFrame) -> None:
+        log.warning("a link sent a bad frame", extra={"reason": str(bad)})
+        super().on_bad_frame(bad)
+
+    def resume_if_paused(self) -> None:
+        if self._paused:
+            self._paused = False
+            self.transport.resume_reading()
+
+    def _shake_hands(self, kind: int, body: memoryview) -> None:
+        server = self._server
+        if kind != Kind.PROOF:
+            raise BadFrame("no proof")
+        proof = decode_proof(body)
+        try:
+            if server.mailbox is None or server.events is None:
+                raise Rejected("the host is not ready")
+            welcome = verify(server.credentials, self._hello, proof, server.host_id, server.epoch)
+        except Rejected as rejected:
+            log.warning("a link was rejected", extra={"reason": str(rejected)})
+            self.send(Kind.REJECT, encode(str(rejected)))
+            self.transport.close()
+            return
+        self.role = proof.role
+        if self.role == "door":
+            server.events.door_linked()
+        self.send(Kind.WELCOME, encode(welcome))
+
+    def _take_calls(self, body: memoryview) -> None:
+        server = self._server
+        mailbox = server.mailbox
+        if mailbox is None:
+            raise BadFrame("calls before the handshake")
+        now = server.loop_time()
+        for call in decode_calls(body):
+            respond = functools.partial(self._reply, call.call_id)
+            self._outstanding += 1
+            if self._outstanding > server.max_commands_per_link:
+                respond(Overloaded("link"))
+                continue
+            mailbox.offer(
+                Pending(
+                    user_id=call.user_id,
+                    shard_id=shard_of(call.user_id),
+                    command=call.command,
+                    respond=respond,
+                    deadline=now + call.ms_left / 1000,
+                    command_id=call.command_id,
+                    term=call.term,
+                    trace=call.trace,
+                )
+            )
+        if mailbox.congested and not self._paused:
+            self._paused = True
+            self.transport.pause_reading()
+
+    def _reply(self, call_id: int, reply: Reply) -> None:
+        self._outstanding -= 1
+        if not self._replies:
+            asyncio.get_running_loop().call_soon(self._send_replies)
+        self._replies.append((call_id, reply))
+
+    def _send_replies(self) -> None:
+        replies, self._replies = self._replies, []
+        if self.transport.is_closing():
+            return
+        body = encode(replies)
+        if len(body) + 2 <= self._server.max_frame_bytes:
+            self.send(Kind.REPLIES, body)
+            return
+        for reply in replies:
+            self._send_alone(reply)
+
+    def _send_alone(self, reply: tuple[int, Reply]) -> None:
+        body = encode([reply])
+        if len(body) + 2 > self._server.max_frame_bytes:
+            body = encode([(reply[0], Overloaded("frame"))])
+        self.send(Kind.REPLIES, body)

@@ -1,0 +1,135 @@
+"""Loads what a rule missed, in batches, beside the commits.
+
+What was read is handed over at the next batch boundary, and only if the shard is still served at the same term (a shard
+that left and came back may have changed) and nobody filled the gap meanwhile. A load that fails answers the commands
+that wait for it with *unavailable*: they may be tried again.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from actors.batching import NaturalBatcher
+from actors.domain.ids import CommandId, Micros, SessionId, ShardId, Term, UserId
+from actors.domain.model import NOBODY, Aggregate, AppliedCommand, EndedSession, Library, NotLoaded, User
+from actors.domain.replies import Unavailable
+from actors.mailbox import Mailbox
+from actors.ports import EntityLoader, StoreUnavailable
+from actors.territory import Shard, Territory
+
+log = logging.getLogger(__name__)
+
+LOADS_PER_BATCH = 500
+
+
+class _Key(NamedTuple):
+    shard_id: ShardId
+    term: Term
+    user_id: UserId
+    session_id: SessionId | None
+
+
+_Merge = Callable[[User], User]
+
+
+class Loading:
+    """Requests come from the commit loop, results go back through ``merge_arrivals`` at its next boundary."""
+
+    def __init__(self, loader: EntityLoader, mailbox: Mailbox, territory: Territory) -> None:
+        self._loader = loader
+        self._mailbox = mailbox
+        self._territory = territory
+        self._arrived: list[tuple[_Key, _Merge | None]] = []
+        self._batchers = {
+            Aggregate.LIBRARY: NaturalBatcher(self._load_libraries, LOADS_PER_BATCH),
+            Aggregate.COMMANDS: NaturalBatcher(self._load_commands, LOADS_PER_BATCH),
+            Aggregate.ENDED_SESSION: NaturalBatcher(self._load_ended, LOADS_PER_BATCH),
+        }
+
+    def request(self, shard: Shard, user_id: UserId, missing: NotLoaded) -> None:
+        key = _Key(shard.shard_id, shard.term, user_id, missing.session_id)
+        self._batchers[missing.aggregate].add(key)
+
+    def merge_arrivals(self) -> None:
+        """Brings what arrived into the committed state and makes its commands ready. At a batch boundary only."""
+        arrived, self._arrived = self._arrived, []
+        for key, merge in arrived:
+            shard = self._territory.get(key.shard_id)
+            if shard is not None and shard.term == key.term and merge is not None:
+                shard.users[key.user_id] = merge(shard.users.get(key.user_id, NOBODY))
+            if merge is None:
+                self._mailbox.fail_blocked(key.user_id, Unavailable("the store is away"))
+            else:
+                self._mailbox.unblock(key.user_id)
+
+    async def close(self) -> None:
+        for batcher in self._batchers.values():
+            await batcher.close()
+
+    async def _load_libraries(self, keys: list[_Key]) -> None:
+        try:
+            libraries = await self._loader.libraries([key.user_id for key in keys])
+        except StoreUnavailable:
+            self._failed(keys)
+            return
+        self._hand_over((key, with_library(libraries[key.user_id])) for key in keys)
+
+    async def _load_commands(self, keys: list[_Key]) -> None:
+        try:
+            commands = await self._loader.commands([key.user_id for key in keys])
+        except StoreUnavailable:
+            self._failed(keys)
+            return
+        self._hand_over((key, with_commands(commands[key.user_id])) for key in keys)
+
+    async def _load_ended(self, keys: list[_Key]) -> None:
+        wanted = [(key.user_id, key.session_id) for key in keys if key.session_id is not None]
+        try:
+            found = await self._loader.ended_sessions(wanted)
+        except StoreUnavailable:
+            self._failed(keys)
+            return
+        self._hand_over((key, with_ended(key.session_id, found.get(key.session_id))) for key in keys if key.session_id)
+
+    def _hand_over(self, arrivals: Iterable[tuple[_Key, _Merge]]) -> None:
+        self._arrived.extend(arrivals)
+        self._mailbox.wake()
+
+    def _failed(self, keys: list[_Key]) -> None:
+        log.warning("a load failed", extra={"users": len(keys)})
+        self._arrived.extend((key, None) for key in keys)
+        self._mailbox.wake()
+
+
+def with_library(library: Library) -> _Merge:
+    """Fills the gap, if it is one still."""
+
+    def merge(user: User) -> User:
+        if user.library is not None:
+            return user
+        played = max((item.last_played_at or 0 for item in library.items.values()), default=0)
+        return replace(user, library=library, last_event_at=Micros(max(user.last_event_at, played)))
+
+    return merge
+
+
+def with_commands(commands: dict[CommandId, AppliedCommand]) -> _Merge:
+    """Fills the gap, if it is one still."""
+
+    def merge(user: User) -> User:
+        return user if user.commands is not None else replace(user, commands=commands)
+
+    return merge
+
+
+def with_ended(session_id: SessionId, session: EndedSession | None) -> _Merge:
+    """Notes what is known of a session id: an ended session, or that the user has none of that id."""
+
+    def merge(user: User) -> User:
+        if session_id in user.ended or any(live.session_id == session_id for live in user.live):
+            return user
+        return replace(user, ended={**user.ended, session_id: session})
+
+    return merge

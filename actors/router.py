@@ -1,0 +1,234 @@
+"""Finds the host of a user and keeps trying for a bounded time: the doors' way to the actors.
+
+Nothing on a request's way asks Ray or Postgres: the map of hosts and shards is read at the start, when a host says
+``WrongShard``, and when a link breaks. A command whose outcome is unknown is sent again with the same command id; one
+that was outstanding when its host died twice is not sent a third time (it might be what kills it).
+"""
+
+import asyncio
+import logging
+from contextlib import suppress
+
+from msgspec import Struct
+
+from actors.domain.commands import Command
+from actors.domain.ids import SHARD_COUNT, CommandId, HostId, ShardId, UserId, shard_of
+from actors.domain.replies import Overloaded, Reply, Unavailable, WrongShard
+from actors.link.client import DoorLink, LinkBroken, connect
+from actors.link.handshake import Credentials, Rejected, Role
+from actors.ports import ClusterMap, ClusterMapReader, HostAddress, ShardOwner, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+MAP_PAUSE_S = 0.05
+"""Between two readings of the map, however many ask."""
+MAP_EVERY_S = 5.0
+UNREACHABLE_MAP_EVERY_S = 0.25
+RECONNECT_PAUSE_S = 0.1
+MAX_LOSSES = 2
+
+
+class RouterLimits(Struct, frozen=True, kw_only=True):
+    """Calls that may be outstanding on one link; more are ``Overloaded``."""
+
+    per_link: int = 20_000
+
+
+class RouterMetrics:
+    """Counted since the process began."""
+
+    def __init__(self) -> None:
+        self.links_lost = 0
+        self.resent = 0
+        self.wrong_shard = 0
+        self.map_reads = 0
+        self.gave_up = 0
+
+
+class Router:
+    """``start`` returns at once; ``map_complete`` tells when every shard has an owner with a link."""
+
+    def __init__(
+        self,
+        *,
+        reader: ClusterMapReader,
+        credentials: Credentials,
+        role: Role,
+        limits: RouterLimits,
+    ) -> None:
+        self._reader = reader
+        self._credentials = credentials
+        self._role: Role = role
+        self._limits = limits
+        self._map = ClusterMap(hosts={}, shards={})
+        self._links: dict[HostId, DoorLink] = {}
+        self._connecting: dict[HostId, asyncio.Task[None]] = {}
+        self._asked = asyncio.Event()
+        self._changed = _Signal()
+        self._task: asyncio.Task[None] | None = None
+        self.metrics = RouterMetrics()
+        self.was_complete = False
+
+    @property
+    def unowned_shards(self) -> int:
+        """Shards that no reachable host serves, as far as this router knows."""
+        return SHARD_COUNT - sum(owner.host_id in self._links for owner in self._map.shards.values())
+
+    @property
+    def map_complete(self) -> bool:
+        """Whether there has been a complete map of shards and a link to every owner, once (R-OBS-1, ``/readyz``)."""
+        return self.was_complete
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._follow_map())
+
+    async def close(self) -> None:
+        """Ends every link; what is outstanding fails."""
+        tasks = [task for task in (self._task, *self._connecting.values()) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for link in list(self._links.values()):
+            link.close()
+
+    async def call(
+        self,
+        user_id: UserId,
+        command: Command,
+        *,
+        timeout_s: float,
+        command_id: CommandId | None = None,
+        trace: str | None = None,
+    ) -> Reply:
+        """The actor's answer, or what kept it from answering in time. Never raises for that, never ``WrongShard``."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        shard_id = shard_of(user_id)
+        losses = 0
+        while True:
+            owner = self._map.shards.get(shard_id)
+            link = None if owner is None else self._links.get(owner.host_id)
+            if owner is None or link is None:
+                if not await self._wait_for_change(deadline, self._changed.version):
+                    return self._give_up("no host serves this user now", losses)
+                continue
+            if link.congested or link.outstanding >= self._limits.per_link:
+                return Overloaded("link")
+            version = self._changed.version
+            try:
+                reply = await link.call(
+                    user_id, command, term=owner.term, deadline=deadline, command_id=command_id, trace=trace
+                )
+            except LinkBroken:
+                losses += 1
+                if losses >= MAX_LOSSES:
+                    return self._give_up("the host went away twice", losses)
+                self.metrics.resent += 1
+                continue
+            if not isinstance(reply, WrongShard):
+                return reply
+            self.metrics.wrong_shard += 1
+            if not await self._wait_for_newer(shard_id, owner, deadline, version):
+                return self._give_up("the user's shard is on its way", losses)
+
+    def _give_up(self, reason: str, losses: int) -> Unavailable:
+        self.metrics.gave_up += 1
+        return Unavailable(reason, unknown=losses > 0)
+
+    async def _wait_for_newer(self, shard_id: ShardId, asked: ShardOwner, deadline: float, version: int) -> bool:
+        """After ``WrongShard``: until the map says something else than what was asked, or has been read again."""
+        while self._map.shards.get(shard_id) == asked:
+            if not await self._wait_for_change(deadline, version):
+                return False
+            version = self._changed.version
+        return True
+
+    async def _wait_for_change(self, deadline: float, version: int) -> bool:
+        """Until the map or the links change after ``version``; False when the time is up."""
+        left = deadline - asyncio.get_running_loop().time()
+        if left <= 0:
+            return False
+        self._asked.set()
+        return await self._changed.wait(version, left)
+
+    async def _follow_map(self) -> None:
+        while True:
+            pause = MAP_EVERY_S if not self.unowned_shards else UNREACHABLE_MAP_EVERY_S
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), pause)
+            self._asked.clear()
+            try:
+                self._take_map(await self._reader.read_map())
+                self.metrics.map_reads += 1
+            except StoreUnavailable as away:
+                log.warning("the map could not be read; the last one stays", extra={"reason": str(away)})
+            await asyncio.sleep(MAP_PAUSE_S)
+
+    def _take_map(self, new: ClusterMap) -> None:
+        self._map = new
+        owners = {owner.host_id for owner in new.shards.values()}
+        for host_id, link in list(self._links.items()):
+            host = new.hosts.get(host_id)
+            if host is None or host.epoch != link.epoch:
+                link.close()
+        for host_id in owners:
+            host = new.hosts.get(host_id)
+            if host is not None and host.address and host_id not in self._links and host_id not in self._connecting:
+                self._connecting[host_id] = asyncio.create_task(self._connect(host))
+        self._note_change()
+
+    async def _connect(self, host: HostAddress) -> None:
+        try:
+            link = await connect(
+                host.address or "",
+                credentials=self._credentials,
+                host_id=host.host_id,
+                epoch=host.epoch,
+                role=self._role,
+                on_lost=self._link_lost,
+            )
+            self._links[host.host_id] = link
+            self._note_change()
+        except (LinkBroken, Rejected) as failed:
+            log.info("a host is not reachable", extra={"host": host.host_id, "reason": str(failed)})
+            await asyncio.sleep(RECONNECT_PAUSE_S)
+        finally:
+            del self._connecting[host.host_id]
+            if host.host_id not in self._links:
+                self._asked.set()
+
+    def _link_lost(self, link: DoorLink) -> None:
+        if self._links.get(link.host_id) is link:
+            del self._links[link.host_id]
+            self.metrics.links_lost += 1
+            self._asked.set()
+            self._note_change()
+
+    def _note_change(self) -> None:
+        if not self.was_complete and not self.unowned_shards:
+            self.was_complete = True
+        self._changed.set()
+
+
+class _Signal:
+    """Wakes everybody who waits for a change; a change between two looks is not missed."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    def set(self) -> None:
+        self.version += 1
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+    async def wait(self, version: int, timeout_s: float) -> bool:
+        """Until the version is another than ``version``; False when the time is up."""
+        if self.version != version:
+            return True
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        done, _ = await asyncio.wait({waiter}, timeout=timeout_s)
+        self._waiters.discard(waiter)
+        return bool(done)
