@@ -1,0 +1,30 @@
+"""``EntityLoader`` on Postgres: aggregates from the tables, on the primary, never on a host's own sessions."""
+
+from collections.abc import Sequence
+
+from actors.domain.ids import CommandId, SessionId, ShardId, UserId
+from actors.domain.model import AppliedCommand, EndedSession, Library, LiveSession
+from persistence.postgres import commands, library, purchases, sessions
+from persistence.postgres.pool import ConnectionPool
+
+
+class PostgresEntityLoader:
+    """See ``actors.ports.EntityLoader`` for every promise."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+
+    async def live_sessions(self, shards: Sequence[ShardId]) -> list[tuple[UserId, LiveSession]]:
+        return await sessions.load_live(self._pool, shards)
+
+    async def libraries(self, users: Sequence[UserId]) -> dict[UserId, Library]:
+        """Two statements see one state: a user's rows don't change while its actor is not loaded."""
+        items = await library.load(self._pool, users)
+        applied = await purchases.load(self._pool, users)
+        return {user_id: Library(items[user_id], frozenset(applied[user_id])) for user_id in users}
+
+    async def commands(self, users: Sequence[UserId]) -> dict[UserId, dict[CommandId, AppliedCommand]]:
+        return await commands.load(self._pool, users)
+
+    async def ended_sessions(self, sessions_of: Sequence[tuple[UserId, SessionId]]) -> dict[SessionId, EndedSession]:
+        return await sessions.load_ended(self._pool, sessions_of)
