@@ -23,7 +23,6 @@ select id, user_id, product_id, start_time, last_heartbeat_at, end_time, duratio
 """
 
 QUERY_TIMEOUT_S = 60.0
-POLL_S = 2.0
 READERS = 16
 
 CANNOT_READ = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -70,19 +69,26 @@ class Inspector:
     """
 
     def __init__(
-        self, tables: Tables, service: Service, *, headers_of: Callable[[str], dict[str, str]], settle_s: float
+        self,
+        tables: Tables,
+        service: Service,
+        *,
+        headers_of: Callable[[str], dict[str, str]],
+        settle_s: float,
+        poll_s: float = 2.0,
     ) -> None:
         self._tables = tables
         self._service = service
         self._headers_of = headers_of
         self._settle_s = settle_s
+        self._poll_s = poll_s
 
     async def inspect(self, known: Known) -> list[Violation]:
         """Raises what reading raises: ``GaveUp``, ``Refused``, and when the time is up ``CANNOT_READ``."""
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + self._settle_s
         while True:
-            last_look = loop.time() + POLL_S > give_up_at
+            last_look = loop.time() + self._poll_s > give_up_at
             try:
                 violations = check(await self._collect(known))
             except CANNOT_READ:
@@ -91,7 +97,7 @@ class Inspector:
             else:
                 if not violations or last_look:
                     return violations
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(self._poll_s)
 
     async def _collect(self, known: Known) -> Evidence:
         """The API first: what it shows is then in the tables, or will be at the next look."""
