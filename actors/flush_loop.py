@@ -86,7 +86,10 @@ class FlushLoop:
             self._asked.set()
 
     async def run(self, boundary: Callable[[], Awaitable[None]]) -> None:
-        """``boundary`` returns when no commit is in flight. Ends with a last flush after ``stop``; raises ``Deposed``."""
+        """``boundary`` returns when no commit is in flight. Ends after ``stop`` with a last flush.
+
+        Raises ``Deposed``.
+        """
         while not self._stopping:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), self._limits.interval_s)

@@ -1,0 +1,90 @@
+"""``ProcessControl`` over Ray: processes are named, detached actors of one namespace."""
+
+import asyncio
+from collections.abc import Awaitable, Collection, Iterable, Mapping
+from typing import Any, TypeVar
+
+import ray
+from msgspec import Struct
+
+from actors.domain.ids import HostId, ShardId
+from actors.ray_host import RayHost
+from actors.supervisor import ControlFailed
+
+PROCESS_OPTIONS = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0, "max_concurrency": 100}
+"""No process asks Ray for CPUs, so that a restart always finds room; none is retried by Ray, calls are idempotent."""
+
+CALL_TIMEOUT_S = 5.0
+STOP_TIMEOUT_S = 15.0
+HOST_PREFIX = "host-"
+
+T = TypeVar("T")
+
+
+class Service(Struct, frozen=True, kw_only=True):
+    """A process of the service besides hosts: its name, its actor class, its constructor's arguments."""
+
+    name: str
+    actor_class: Any
+    arguments: tuple[Any, ...]
+
+
+class RayControl:
+    """Creates with ``get_if_exists``, so that two supervisors in a race make one process."""
+
+    def __init__(
+        self, *, namespace: str, host_factory: str, settings: Mapping[str, Any], services: Iterable[Service]
+    ) -> None:
+        self._namespace = namespace
+        self._host_factory = host_factory
+        self._settings = dict(settings)
+        self._services = list(services)
+
+    async def running_hosts(self) -> Collection[HostId]:
+        named = await _bounded(asyncio.to_thread(ray.util.list_named_actors, True), CALL_TIMEOUT_S)
+        return [
+            HostId(int(actor["name"].removeprefix(HOST_PREFIX)))
+            for actor in named
+            if actor["namespace"] == self._namespace and actor["name"].startswith(HOST_PREFIX)
+        ]
+
+    async def ensure_host(self, host_id: HostId) -> None:
+        await self._ensure(
+            Service(
+                name=f"{HOST_PREFIX}{host_id}",
+                actor_class=RayHost,
+                arguments=(self._host_factory, self._settings, host_id),
+            )
+        )
+
+    async def ensure_services(self) -> None:
+        for service in self._services:
+            await self._ensure(service)
+
+    async def give(self, host_id: HostId, shard_ids: Iterable[ShardId], to_host: HostId) -> None:
+        host = await self._find(f"{HOST_PREFIX}{host_id}")
+        await _bounded(host.give.remote(list(shard_ids), to_host), CALL_TIMEOUT_S)
+
+    async def stop_host(self, host_id: HostId) -> None:
+        host = await self._find(f"{HOST_PREFIX}{host_id}")
+        try:
+            await _bounded(host.stop.remote(), STOP_TIMEOUT_S)
+        finally:
+            await _bounded(asyncio.to_thread(ray.kill, host), CALL_TIMEOUT_S)
+
+    async def _ensure(self, service: Service) -> None:
+        options = service.actor_class.options(
+            name=service.name, namespace=self._namespace, lifetime="detached", get_if_exists=True, **PROCESS_OPTIONS
+        )
+        await _bounded(asyncio.to_thread(options.remote, *service.arguments), CALL_TIMEOUT_S)
+
+    async def _find(self, name: str) -> Any:
+        return await _bounded(asyncio.to_thread(ray.get_actor, name, self._namespace), CALL_TIMEOUT_S)
+
+
+async def _bounded(call: Awaitable[T], timeout_s: float) -> T:
+    """Ray's own errors and a time that is over are the same to the supervisor: not now."""
+    try:
+        return await asyncio.wait_for(call, timeout_s)
+    except (ray.exceptions.RayError, ValueError, TimeoutError, RuntimeError) as failed:
+        raise ControlFailed(f"{type(failed).__name__}: {failed}") from failed
