@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, cast
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from actors.domain.commands import AddPurchase, ChangeInstallation
 from actors.domain.ids import SECOND, Micros, OrderId, ProductId, UserId, parse_id, parse_time
@@ -55,7 +55,7 @@ class _InstallationChanged(Struct):
     product_id: str
     timestamp: str
     version_id: str = ""
-    event_type: Literal["installed", "uninstalled"] | None = None
+    event_type: Literal["installed", "uninstalled"] | UnsetType = UNSET
 
 
 _purchase = msgspec.json.Decoder(_PurchaseCompleted)
@@ -110,13 +110,13 @@ def _decode_installation(opened: Opened, allowed: frozenset[EventType]) -> Decod
     return _decoded(payload.user_id, command, opened)
 
 
-def _installed(said: str | None, opened: Opened, allowed: frozenset[EventType]) -> bool:
+def _installed(said: str | UnsetType, opened: Opened, allowed: frozenset[EventType]) -> bool:
     """What the envelope, the payload and the topic say; they must not contradict each other."""
     kinds = allowed if opened.event_type is None else {cast(EventType, opened.event_type)}
-    if said is not None:
+    if said is not UNSET:
         kinds = kinds & {INSTALLED if said == "installed" else UNINSTALLED}
     if len(kinds) != 1:
-        raise ValueError("event_type contradicts the event's type or topic" if said else "event_type is missing")
+        raise ValueError("event_type is missing" if said is UNSET else "event_type contradicts the event's type or topic")
     return INSTALLED in kinds
 
 
