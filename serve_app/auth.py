@@ -1,0 +1,195 @@
+"""Who is asking (R-SEC-1).
+
+A bearer token is verified once and remembered until it expires: an RS256 check costs more than the rest of a
+heartbeat. The memory is bounded, the oldest goes first; new keys empty it, so that a withdrawn key ends its tokens.
+
+The key decides the algorithm, never the token: ``none`` has no key, and a public key used as an HMAC secret meets the
+HMAC secret instead.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jwt
+import msgspec
+from jwt.utils import base64url_decode
+from msgspec import Struct
+
+from actors.domain.ids import UserId, parse_id
+from serve_app.errors import ApiError
+from serve_app.jwks import KeySource
+from serve_app.settings import AuthSettings
+
+HMAC = "HS256"
+
+
+class _Header(Struct, frozen=True):
+    alg: str
+    kid: str | None = None
+
+
+class _Claims(Struct, frozen=True):
+    sub: str
+    exp: float
+    nbf: float | None = None
+    aud: str | list[str] | None = None
+    iss: str | None = None
+
+
+class _Remembered(Struct, frozen=True, gc=False):
+    user_id: UserId
+    expires_at: float
+
+
+class BadToken(Exception):
+    """``reason`` is a metric's label and comes from a short list; ``detail`` is for the client."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class Authenticator:
+    """``real_now`` is the wall clock in seconds: tokens live in real time, whatever the service's clock does."""
+
+    def __init__(
+        self,
+        settings: AuthSettings,
+        *,
+        keys: KeySource | None,
+        real_now: Callable[[], float],
+        count_failure: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._real_now = real_now
+        self._count_failure = count_failure
+        self._remembered: dict[bytes, _Remembered] = {}
+        self._header = msgspec.json.Decoder(_Header)
+        self._claims = msgspec.json.Decoder(_Claims)
+        self._jws = jwt.PyJWS()
+
+    async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> UserId:
+        """The user, or ``ApiError`` 401."""
+        authorization: bytes | None = None
+        for name, value in headers:
+            if name == b"authorization":
+                if authorization is not None:
+                    raise self._refuse(BadToken("malformed", "more than one Authorization header"))
+                authorization = value
+        if self._settings.trust_gateway and (user_id := self._named_by_gateway(headers)) is not None:
+            return user_id
+        if authorization is None:
+            raise self._refuse(BadToken("missing", "no bearer token"))
+        return self.known(authorization) or await self._verify_and_remember(authorization)
+
+    def recall(self, by_name: Mapping[bytes, bytes], count: int) -> UserId | None:
+        """The shortest way: the user of a remembered token, None for all that needs a closer look.
+
+        ``by_name`` is made of ``count`` headers; if some are repeated, ``authenticate`` decides what that means.
+        """
+        if len(by_name) != count or self._settings.trust_gateway:
+            return None
+        authorization = by_name.get(b"authorization")
+        return None if authorization is None else self.known(authorization)
+
+    def known(self, authorization: bytes) -> UserId | None:
+        """The user of an ``Authorization`` value that was verified before and has not expired."""
+        remembered = self._remembered.get(authorization)
+        if remembered is None:
+            return None
+        if self._real_now() < remembered.expires_at:
+            return remembered.user_id
+        del self._remembered[authorization]
+        return None
+
+    async def refresh_keys(self) -> None:
+        """To be called every few seconds."""
+        if self._keys is not None and await self._keys.refresh():
+            self._remembered.clear()
+
+    def _named_by_gateway(self, headers: Iterable[tuple[bytes, bytes]]) -> UserId | None:
+        values = [value for name, value in headers if name == b"x-user-id"]
+        if not values:
+            return None
+        if len(values) > 1:
+            raise self._refuse(BadToken("malformed", "more than one X-User-Id header"))
+        return self._user_of(values[0].decode("latin-1"), "X-User-Id")
+
+    async def _verify_and_remember(self, authorization: bytes) -> UserId:
+        scheme, _, token = authorization.partition(b" ")
+        token = token.strip()
+        if scheme.lower() != b"bearer" or not token:
+            raise self._refuse(BadToken("malformed", "the Authorization header is not `Bearer <token>`"))
+        try:
+            claims = await self._verify(token)
+            self._check(claims)
+        except BadToken as bad:
+            raise self._refuse(bad) from None
+        user_id = self._user_of(claims.sub, "the token's subject")
+        if len(self._remembered) >= self._settings.remembered_tokens:
+            del self._remembered[next(iter(self._remembered))]
+        self._remembered[authorization] = _Remembered(user_id, claims.exp + self._settings.leeway_s)
+        return user_id
+
+    async def _verify(self, token: bytes) -> _Claims:
+        try:
+            header = self._header.decode(base64url_decode(token.split(b".", 1)[0]))
+        except (ValueError, RecursionError):
+            raise BadToken("malformed", "the token is not a JWT") from None
+        key, algorithm = await self._key_for(header)
+        try:
+            decoded: dict[str, Any] = self._jws.decode_complete(token, key, algorithms=[algorithm])
+        except jwt.InvalidSignatureError:
+            raise BadToken("signature", "the token's signature is wrong") from None
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            raise BadToken("malformed", "the token is not a JWT that can be verified") from None
+        try:
+            return self._claims.decode(decoded["payload"])
+        except (ValueError, RecursionError):
+            raise BadToken("claims", "the token lacks `sub` or `exp`, or a claim has the wrong type") from None
+
+    async def _key_for(self, header: _Header) -> tuple[Any, str]:
+        if header.alg == HMAC:
+            if self._settings.hs256_secret is None:
+                raise BadToken("algorithm", "the token's algorithm is not accepted")
+            return self._settings.hs256_secret, HMAC
+        if self._keys is None:
+            raise BadToken("algorithm", "the token's algorithm is not accepted")
+        key = self._keys.find(header.kid)
+        if key is None and await self._keys.refresh_for_unknown_key():
+            self._remembered.clear()
+            key = self._keys.find(header.kid)
+        if key is None:
+            raise BadToken("key", "the token is signed by an unknown key")
+        if key.algorithm != header.alg:
+            raise BadToken("algorithm", "the token's algorithm does not belong to its key")
+        return key.key, key.algorithm
+
+    def _check(self, claims: _Claims) -> None:
+        now, leeway = self._real_now(), self._settings.leeway_s
+        if now >= claims.exp + leeway:
+            raise BadToken("expired", "the token has expired")
+        if claims.nbf is not None and now < claims.nbf - leeway:
+            raise BadToken("not_yet", "the token is not valid yet")
+        audience, issuer = self._settings.audience, self._settings.issuer
+        if audience is not None:
+            named = [claims.aud] if isinstance(claims.aud, str) else claims.aud or []
+            if audience not in named:
+                raise BadToken("audience", "the token is for another audience")
+        if issuer is not None and claims.iss != issuer:
+            raise BadToken("issuer", "the token comes from another issuer")
+
+    def _user_of(self, text: str, what: str) -> UserId:
+        try:
+            return UserId(parse_id(text))
+        except ValueError:
+            raise self._refuse(BadToken("subject", f"{what} is not a user id")) from None
+
+    def _refuse(self, bad: BadToken) -> ApiError:
+        self._count_failure(bad.reason)
+        challenge = b"Bearer"
+        if bad.reason != "missing":
+            challenge += b' error="invalid_token", error_description="' + bad.detail.replace("`", "'").encode() + b'"'
+        return ApiError("UNAUTHENTICATED", bad.detail, headers=((b"www-authenticate", challenge),))

@@ -1,0 +1,253 @@
+"""An HTTP door: all of ``serve_app`` on one socket, with a beginning, a health and an orderly end.
+
+    built ── start ──▶ open ── drain ──▶ draining ──▶ closed
+
+A draining door takes no new connections, says ``Connection: close`` with each answer, gives quiet clients a moment to
+hear it, and lets what is in work finish within its grace.
+"""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+
+from actors.history import SessionHistory
+from actors.telemetry.exposition import MetricsSocket
+from actors.telemetry.logs import LogBudget
+from actors.telemetry.merge import NodeMetrics
+from serve_app.auth import Authenticator
+from serve_app.error_answers import ErrorAnswers
+from serve_app.fast_path import FastPath, SessionEndpoint
+from serve_app.http_protocol import BoundedHttpProtocol, Wire
+from serve_app.jwks import JwksFile
+from serve_app.metrics import DoorMetrics
+from serve_app.ports import ServiceClock, UserActors
+from serve_app.rest.app import rest_app
+from serve_app.rest.services import Services
+from serve_app.session_calls import SessionCalls
+from serve_app.settings import DoorSettings
+
+_log = logging.getLogger(__name__)
+
+ERROR_LINES_PER_SECOND = 20
+
+
+class Door:
+    """Lives on the event loop that calls ``start``. ``registry`` is the process' own; the door adds its figures and
+    shows all of it to the node. ``real_now`` is the wall clock that tokens live by."""
+
+    def __init__(
+        self,
+        settings: DoorSettings,
+        *,
+        actors: UserActors,
+        history: SessionHistory,
+        service_now: ServiceClock,
+        registry: CollectorRegistry,
+        real_now: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._metrics = DoorMetrics()
+        errors = ErrorAnswers(LogBudget(lines_per_second=ERROR_LINES_PER_SECOND))
+        self._wire = Wire(settings.limits, errors, self._metrics.count_wire_refusal)
+        self._authenticator = self._build_authenticator(real_now)
+        endpoint = SessionEndpoint(
+            SessionCalls(actors, command_timeout_s=settings.command_timeout_s),
+            self._authenticator,
+            body_bytes=settings.limits.body_bytes,
+        )
+        node_metrics = NodeMetrics(settings.run_dir, timeout_s=settings.scrape_timeout_s)
+        self.rest = rest_app(
+            Services(
+                actors=actors,
+                history=history,
+                service_now=service_now,
+                sessions=endpoint,
+                authenticator=self._authenticator,
+                errors=errors,
+                metrics_page=node_metrics.page,
+                accepting=lambda: not self._wire.draining,
+                command_timeout_s=settings.command_timeout_s,
+            )
+        )
+        self.app = FastPath(endpoint, self.rest, errors, self._metrics)
+        registry.register(self._metrics)
+        self._metrics_socket = MetricsSocket(registry, run_dir=settings.run_dir, process=settings.process)
+        self._load = LoadMeter(self._metrics)
+        self._server: _Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.port = settings.port
+
+    def _build_authenticator(self, real_now: Callable[[], float]) -> Authenticator:
+        auth = self._settings.auth
+        keys = None
+        if auth.jwks_file is not None:
+            keys = JwksFile(auth.jwks_file, check_s=auth.jwks_check_s, monotonic=time.monotonic)
+        return Authenticator(auth, keys=keys, real_now=real_now, count_failure=self._metrics.count_auth_failure)
+
+    async def start(self) -> None:
+        """Returns when the door accepts connections; ``OSError`` if the port cannot be had."""
+        await self._authenticator.refresh_keys()
+        await self._metrics_socket.start()
+        listener = listen(self._settings.host, self._settings.port, self._settings.backlog)
+        self.port = listener.getsockname()[1]
+        self._server = _Server(self._config())
+        self._metrics.connections = lambda: len(self._connections())
+        await self._server.open(listener)
+        self._tasks = [
+            asyncio.create_task(_supervised("sweeper", self._sweep, self._sweep_every_s())),
+            asyncio.create_task(_supervised("date header", self._server.tick, 1.0)),
+            asyncio.create_task(_supervised("load figure", self._load.tick, 1.0)),
+            asyncio.create_task(
+                _supervised("key check", self._authenticator.refresh_keys, self._settings.auth.jwks_check_s)
+            ),
+        ]
+        _log.info("door open", extra={"host": self._settings.host, "port": self.port})
+
+    async def drain(self) -> None:
+        """Returns when nothing is in work any more, after ``drain_grace_s`` at the latest. May be called again."""
+        if self._wire.draining or self._server is None:
+            self._wire.draining = True
+            return
+        self._wire.draining = True
+        _log.info("door draining", extra={"connections": len(self._connections())})
+        self._server.stop_accepting()
+        settings = self._settings
+        await self._until_closed(settings.drain_idle_s)
+        for connection in self._connections():
+            connection.shutdown()
+        await self._until_closed(settings.drain_grace_s - settings.drain_idle_s)
+        for connection in self._connections():
+            connection.transport.abort()
+        await self._close()
+        _log.info("door closed")
+
+    def check_health(self) -> None:
+        """Raises ``RuntimeError`` when the door no longer does its work."""
+        if self._server is None:
+            raise RuntimeError("the door was not started")
+        dead = [task for task in self._tasks if task.done()]
+        if dead and not self._wire.draining:
+            raise RuntimeError(f"a task of the door has ended: {dead[0].get_name()}")
+
+    def load(self) -> dict[str, float]:
+        """For scaling: requests in work, requests answered in the last second, connections."""
+        return {
+            "in_flight": float(self._metrics.in_flight),
+            "requests_per_s": self._load.requests_per_s,
+            "connections": float(len(self._connections())),
+        }
+
+    def _connections(self) -> list[BoundedHttpProtocol]:
+        return [] if self._server is None else self._server.connections()
+
+    async def _sweep(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in self._connections():
+            connection.sweep(now)
+
+    def _sweep_every_s(self) -> float:
+        limits = self._settings.limits
+        shortest = min(limits.header_timeout_s, limits.body_timeout_s, limits.idle_timeout_s, limits.linger_s)
+        return min(1.0, shortest / 4)
+
+    async def _until_closed(self, timeout_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        while self._connections() and loop.time() < deadline:  # noqa: ASYNC110  # once in a door's life
+            await asyncio.sleep(0.02)
+
+    async def _close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await self._metrics_socket.close()
+
+    def _config(self) -> uvicorn.Config:
+        def protocol(**arguments: Any) -> BoundedHttpProtocol:
+            return BoundedHttpProtocol(self._wire, **arguments)
+
+        return uvicorn.Config(
+            self.app,
+            interface="asgi3",
+            http=protocol,  # type: ignore[arg-type]
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            backlog=self._settings.backlog,
+        )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its main loop and signal handlers: the door decides when it begins and ends."""
+
+    async def open(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await self.on_tick(0)
+        await self.startup(sockets=[listener])
+
+    async def tick(self) -> None:
+        await self.on_tick(0)
+
+    def connections(self) -> list[BoundedHttpProtocol]:
+        return list(self.server_state.connections)  # type: ignore[arg-type]
+
+    def stop_accepting(self) -> None:
+        for server in self.servers:
+            server.close()
+        self._listener.close()
+        for connection in self.connections():
+            connection.announce_end()
+
+
+class LoadMeter:
+    """Requests a second, over the last whole interval between ticks."""
+
+    def __init__(self, metrics: DoorMetrics) -> None:
+        self._metrics = metrics
+        self._answered = 0
+        self._at: float | None = None
+        self.requests_per_s = 0.0
+
+    async def tick(self) -> None:
+        now, answered = asyncio.get_running_loop().time(), self._metrics.answered()
+        if self._at is not None and now > self._at:
+            self.requests_per_s = (answered - self._answered) / (now - self._at)
+        self._at, self._answered = now, answered
+
+
+def listen(host: str, port: int, backlog: int) -> socket.socket:
+    """A listening socket that others may share the port of: the kernel spreads connections over them."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((host, port))
+        listener.listen(backlog)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+async def _supervised(name: str, act: Callable[[], Any], every_s: float) -> None:
+    """Acts again and again, whatever goes wrong in between."""
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            await act()
+        except Exception:  # noqa: BLE001  # a supervised loop: what fails is logged and tried again
+            _log.exception("%s failed; going on", name)

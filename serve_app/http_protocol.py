@@ -1,0 +1,323 @@
+"""HTTP/1.1 with bounds (R-SEC-4): uvicorn's protocol over llhttp, plus what it lacks.
+
+Bounded are a request's first line, headers, body, pipeline depth, and the time each phase of a connection may take:
+
+    idle ── first byte ──▶ head ── headers complete ──▶ body ── message complete ──▶ idle
+                                            └─ the app works, from here to the end of its answer ─┘
+    any ── refusal: error written, half closed ──▶ deaf (what still comes is thrown away) ──▶ closed
+
+No timer per request: a connection notes its deadlines, and the door's one sweeper compares them with the clock. What
+is refused here never reached a route, but has the same error body as everything else.
+"""
+
+import enum
+import urllib.parse
+from asyncio import AbstractEventLoop, Event, Transport
+from collections.abc import Callable
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from serve_app.error_answers import ErrorAnswers
+from serve_app.errors import ApiError
+from serve_app.settings import WireLimits
+
+PIPELINE_DEPTH = 64
+CHUNK_OVERHEAD = 8
+"""How many bytes on the wire a byte of a chunked body may cost, before it counts as an attack."""
+
+
+class Phase(enum.Enum):
+    IDLE = "idle"
+    HEAD = "head"
+    BODY = "body"
+    DEAF = "deaf"
+
+
+class Wire:
+    """What all connections of a door share. ``draining``: each answer is the last of its connection."""
+
+    def __init__(self, limits: WireLimits, errors: ErrorAnswers, count_refusal: Callable[[str], None]) -> None:
+        self.limits = limits
+        self.errors = errors
+        self.count_refusal = count_refusal
+        self.draining = False
+
+
+class Stop(Exception):
+    """Raised in a parser callback: this request is refused with ``code``."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    def __init__(
+        self,
+        wire: Wire,
+        *,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config=config, server_state=server_state, app_state=app_state, _loop=_loop)
+        self._wire = wire
+        self._limits = wire.limits
+        self._phase = Phase.IDLE
+        self._read_deadline = 0.0
+        self._busy_deadline = 0.0
+        self._fed = 0
+        self._chunk = 0
+        self._body_bytes = 0
+        self._declared_bytes = 0
+        self._running: RequestResponseCycle | None = None
+        self._last_words: bytes | None = None
+
+    # The connection
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._read_deadline = self.loop.time() + self._limits.header_timeout_s
+        if len(self.connections) > self._limits.connections:
+            self._refuse(ApiError("SERVICE_UNAVAILABLE", "too many connections", retry_after_s=1))
+
+    def data_received(self, data: bytes) -> None:
+        if self._phase is Phase.IDLE:
+            self._begin_head()
+        while data and self._phase is not Phase.DEAF:
+            self._chunk = len(data)
+            self._fed += len(data)
+            data = self._feed(data)
+        if self._phase is Phase.HEAD and self._fed > self._limits.header_bytes + self._limits.request_line_bytes:
+            self._refuse(ApiError("REQUEST_HEADER_FIELDS_TOO_LARGE"))
+        elif self._phase is Phase.BODY and self._fed > CHUNK_OVERHEAD * self._limits.body_bytes + 2 * 65_536:
+            self._refuse(ApiError("PAYLOAD_TOO_LARGE"))
+
+    def _feed(self, data: bytes) -> bytes:
+        """What the parser left unread: the service speaks HTTP/1.1 to clients that offer to upgrade."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            return data[upgrade.args[0] :]
+        except httptools.HttpParserCallbackError as error:
+            stop = error.__context__
+            self._refuse(ApiError(stop.code if isinstance(stop, Stop) else "MALFORMED_REQUEST"))
+        except httptools.HttpParserError:
+            self._refuse(ApiError("MALFORMED_REQUEST"))
+        return b""
+
+    def sweep(self, now: float) -> None:
+        """Ends what took too long; called by the door's sweeper."""
+        if self.transport is None:
+            return
+        if self.transport.is_closing():
+            if now > max(self._read_deadline, self._busy_deadline):
+                self.transport.abort()  # the peer does not read its last answer
+        elif self._working():
+            if now > self._busy_deadline:
+                self.transport.abort()
+            elif self._phase is Phase.BODY and now > self._read_deadline and not self.pipeline:
+                self._refuse(ApiError("REQUEST_TIMEOUT", "the body did not arrive in time"))
+        elif now > self._read_deadline:
+            if self._phase is Phase.DEAF:
+                self.transport.abort()
+            elif self._phase is Phase.HEAD:
+                self._refuse(ApiError("REQUEST_TIMEOUT", "the headers did not arrive in time"))
+            else:
+                self._hang_up()
+
+    def shutdown(self) -> None:
+        """uvicorn's word for: finish what you are doing and close."""
+        if self._running is not None and self._working():
+            self._running.keep_alive = self._running.keep_alive and bool(self.pipeline)
+        else:
+            self.transport.close()
+
+    def announce_end(self) -> None:
+        """From now on this connection's last answer says ``Connection: close``."""
+        if self._running is not None and not self.pipeline:
+            self._running.keep_alive = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+        self.pipeline.clear()
+        super().connection_lost(exc)
+
+    # The parser's callbacks
+
+    def on_message_begin(self) -> None:
+        if self._phase is not Phase.HEAD:
+            self._begin_head()
+        self._body_bytes = 0
+        self._declared_bytes = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+        if len(self.url) > self._limits.request_line_bytes:
+            raise Stop("URI_TOO_LONG")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._phase is Phase.BODY:
+            return  # a trailer must not pass for a header
+        name = name.lower()
+        self.headers.append((name, value))
+        if name == b"content-length":
+            self._declared_bytes = int(value)
+        elif name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+
+    def on_headers_complete(self) -> None:
+        limits, parser = self._limits, self.parser
+        if len(self.headers) > limits.header_count:
+            raise Stop("REQUEST_HEADER_FIELDS_TOO_LARGE")
+        if max(self._fed, self._chunk) > limits.header_bytes and self._head_bytes() > limits.header_bytes:
+            raise Stop("REQUEST_HEADER_FIELDS_TOO_LARGE")
+        if self._declared_bytes > limits.body_bytes:
+            raise Stop("PAYLOAD_TOO_LARGE")
+        if len(self.pipeline) >= PIPELINE_DEPTH:
+            raise Stop("SERVICE_UNAVAILABLE")
+        now = self.loop.time()
+        self._phase = Phase.BODY
+        self._read_deadline = now + limits.body_timeout_s
+        self._fill_scope()
+        version = self.scope["http_version"]
+        self.cycle = cycle = RequestResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and parser.should_keep_alive() and not self._wire.draining,
+            on_response=self.on_response_complete,
+        )
+        if self._running is None or self._running.response_complete:
+            self._run(cycle, now)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        if self._body_bytes > self._limits.body_bytes:
+            raise Stop("PAYLOAD_TOO_LARGE")
+        if not self.cycle.response_complete:
+            self.cycle.body += body
+            self.cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        self._phase = Phase.IDLE
+        self._read_deadline = self.loop.time() + self._limits.idle_timeout_s
+        if not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
+
+    # Answers
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        now = self.loop.time()
+        if self._phase is Phase.IDLE:
+            self._read_deadline = now + self._limits.idle_timeout_s
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, _ = self.pipeline.pop()
+            if self._wire.draining and not self.pipeline:
+                cycle.keep_alive = False
+            self._run(cycle, now)
+        elif self._last_words is not None:
+            self._say_and_go_deaf(self._last_words)
+
+    def _run(self, cycle: RequestResponseCycle, now: float) -> None:
+        self._running = cycle
+        self._busy_deadline = now + self._limits.response_timeout_s
+        self._start_asgi_task(cycle, self.app)
+
+    def _refuse(self, error: ApiError) -> None:
+        """Ends the connection with this error, after the answers that earlier requests still wait for."""
+        self._wire.count_refusal(error.entry.code)
+        answer = self._wire.errors.error(error, dict(self.headers or ()), "refused on the wire")
+        lines = [STATUS_LINE[answer.status]]
+        for name, value in (*self.server_state.default_headers, *answer.headers, (b"connection", b"close")):
+            lines += [name, b": ", value, b"\r\n"]
+        words = b"".join([*lines, b"\r\n", answer.body])
+        in_body = self._phase is Phase.BODY
+        self._phase = Phase.DEAF
+        self._read_deadline = self.loop.time() + self._limits.linger_s
+        if in_body and not self._take_back_current():
+            return
+        if self._working():
+            self._last_words = words
+        else:
+            self._say_and_go_deaf(words)
+
+    def _take_back_current(self) -> bool:
+        """Stops the request whose body is being read; False if its answer has begun, so that no other can follow."""
+        cycle = self.cycle
+        if cycle is not self._running:
+            self.pipeline.popleft()
+            return True
+        if cycle.response_complete:
+            self._hang_up()
+            return False
+        if cycle.response_started:
+            cycle.keep_alive = False
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        self._running = None
+        return True
+
+    def _say_and_go_deaf(self, words: bytes) -> None:
+        """Half-closes, because closing with unread input would make the kernel take the error back (RST)."""
+        self._phase = Phase.DEAF
+        self._read_deadline = self.loop.time() + self._limits.linger_s
+        self.transport.write(words)
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def _hang_up(self) -> None:
+        """A peer that has not even read its last answer gets no more time to do so."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def _working(self) -> bool:
+        return self._running is not None and not self._running.response_complete
+
+    def _begin_head(self) -> None:
+        self._phase = Phase.HEAD
+        self._fed = 0
+        self._read_deadline = self.loop.time() + self._limits.header_timeout_s
+
+    def _head_bytes(self) -> int:
+        return sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _fill_scope(self) -> None:
+        scope = self.scope
+        scope["method"] = self.parser.get_method().decode("ascii")
+        version = self.parser.get_http_version()
+        if version != "1.1":
+            scope["http_version"] = version
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["path"] = urllib.parse.unquote(path) if "%" in path else path
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""

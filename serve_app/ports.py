@@ -1,0 +1,38 @@
+"""What a door asks of the engine, and nothing more."""
+
+from typing import Protocol
+
+from actors.domain.commands import Command
+from actors.domain.ids import CommandId, Micros, UserId
+from actors.domain.replies import Reply
+
+
+class UserActors(Protocol):
+    """The way to every user's actor; ``actors.router.Router`` for real."""
+
+    @property
+    def map_complete(self) -> bool:
+        """Whether a complete map of shards was read at least once: the door is ready (``/readyz``)."""
+        ...
+
+    async def call(
+        self,
+        user_id: UserId,
+        command: Command,
+        *,
+        timeout_s: float,
+        command_id: CommandId | None = None,
+        trace: str | None = None,
+    ) -> Reply:
+        """The actor's answer within ``timeout_s``, retried on the way as often as is safe.
+
+        Never raises for what happens to the engine: that comes back as ``Overloaded``, ``Unavailable`` or ``Failed``,
+        and never as ``WrongShard``. With ``command_id`` a remembered command is applied once, whatever is retried.
+        """
+        ...
+
+
+class ServiceClock(Protocol):
+    """Service time now, as near as a door knows it; for what is relative to today (R-PT-5)."""
+
+    def __call__(self) -> Micros: ...

@@ -1,0 +1,68 @@
+"""The FastAPI application."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from serve_app.bodies import BASE
+from serve_app.errors import ApiError
+from serve_app.rest.health import health_router
+from serve_app.rest.items import items_router
+from serve_app.rest.openapi import complete
+from serve_app.rest.playtime import playtime_router
+from serve_app.rest.route import error_response
+from serve_app.rest.services import Services
+
+
+class RestApp(FastAPI):
+    """FastAPI, with a document that knows our bodies, errors and tokens."""
+
+    def openapi(self) -> dict[str, Any]:
+        if not self.openapi_schema:
+            self.openapi_schema = complete(super().openapi())
+        return self.openapi_schema
+
+
+def rest_app(services: Services) -> RestApp:
+    app = RestApp(
+        title="Library Service",
+        version="1",
+        description="Who owns which game, live play sessions, exact playtime.",
+        openapi_url=f"{BASE}/openapi.json",
+        docs_url=f"{BASE}/docs",
+        redoc_url=None,
+        redirect_slashes=False,
+        separate_input_output_schemas=False,
+    )
+    app.include_router(playtime_router(services))
+    app.include_router(items_router(services))
+    app.include_router(health_router(services))
+
+    @app.exception_handler(HTTPException)
+    async def unrouted(request: Request, raised: HTTPException) -> Response:
+        return error_response(services.errors, _unrouted(app, request, raised), request)
+
+    return app
+
+
+def _unrouted(app: FastAPI, request: Request, raised: HTTPException) -> ApiError:
+    if raised.status_code == 405:
+        methods = sorted(_methods_of(app, request))
+        return ApiError(
+            "METHOD_NOT_ALLOWED",
+            f"this path answers to {', '.join(methods)}",
+            headers=((b"allow", ", ".join(methods).encode()),),
+        )
+    if raised.status_code == 404:
+        return ApiError("NOT_FOUND", "there is no such path")
+    return ApiError("INTERNAL_ERROR", f"unexpected status {raised.status_code}")
+
+
+def _methods_of(app: FastAPI, request: Request) -> set[str]:
+    found: set[str] = set()
+    for route in app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return found

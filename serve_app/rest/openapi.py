@@ -1,0 +1,250 @@
+"""The OpenAPI document: what each route takes, answers and refuses, from the same classes that read and write it."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import msgspec
+
+from serve_app.bodies import BASE, Document, Item, ItemList, Session, SessionList, StartRequest, Stats
+from serve_app.errors import CODES, ErrorDocument
+
+_REF = "#/components/schemas/{name}"
+_BODIES: Sequence[Any] = (
+    StartRequest,
+    Document[Session],
+    SessionList,
+    Document[Item],
+    ItemList,
+    Document[Stats],
+    ErrorDocument,
+)
+_REFS, _SCHEMAS = msgspec.json.schema_components(_BODIES, ref_template=_REF)
+_SCHEMA_OF = {str(body): ref for body, ref in zip(_BODIES, _REFS, strict=True)}
+
+_ALWAYS = (
+    "MALFORMED_REQUEST", "REQUEST_TIMEOUT", "PAYLOAD_TOO_LARGE", "URI_TOO_LONG", "REQUEST_HEADER_FIELDS_TOO_LARGE",
+    "INTERNAL_ERROR", "SERVICE_UNAVAILABLE",
+)  # fmt: skip
+_FOR_USERS = ("UNAUTHENTICATED", "NOT_ACCEPTABLE", "VALIDATION_ERROR")
+
+_PRODUCT = "5f1b0a52-3c41-4c0e-9a57-0d8f3f6f2f10"
+_SESSION = "8d2f4c1e-6b7a-4f0d-8c1b-2a3e4d5f6a7b"
+_ITEM = "0b9f7f0e-9d3c-4e51-8f6e-6b1f8f2f3c4d"
+_USER = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+
+_LIVE_EXAMPLE = {
+    "type": "playtimeSession",
+    "id": _SESSION,
+    "attributes": {
+        "product_id": _PRODUCT,
+        "start_time": "2024-03-15T18:00:00Z",
+        "status": "active",
+        "platform": "pc",
+        "device_id": "living-room",
+    },
+}
+_ENDED_EXAMPLE = {
+    "type": "playtimeSession",
+    "id": _SESSION,
+    "attributes": {
+        "product_id": _PRODUCT,
+        "start_time": "2024-03-15T18:00:00Z",
+        "status": "completed",
+        "end_time": "2024-03-15T19:00:00Z",
+        "duration_seconds": 3600,
+        "end_reason": "client",
+        "platform": "pc",
+        "device_id": "living-room",
+    },
+}
+_ITEM_EXAMPLE = {
+    "type": "libraryItem",
+    "id": _ITEM,
+    "attributes": {
+        "product_id": _PRODUCT,
+        "title": None,
+        "cover_image_url": None,
+        "added_at": "2023-01-15T10:00:00Z",
+        "last_played_at": "2024-03-10T18:30:00Z",
+        "total_playtime_seconds": 72000,
+        "installation_status": "installed",
+        "is_hidden": False,
+        "acquisition_type": "purchase",
+    },
+    "relationships": {"categories": {"data": []}},
+    "links": {"self": f"{BASE}/items/{_ITEM}"},
+}
+_STATS_EXAMPLE = {
+    "type": "playtimeStats",
+    "id": _USER,
+    "attributes": {
+        "total_playtime_seconds": 72000,
+        "total_sessions": 12,
+        "last_two_weeks_seconds": 3600,
+        "per_day": [{"date": "2024-03-15", "playtime_seconds": 3600}],
+        "per_product": [{"product_id": _PRODUCT, "playtime_seconds": 72000, "sessions": 12}],
+        "per_platform": [{"platform": "pc", "playtime_seconds": 72000, "sessions": 12}],
+    },
+}
+
+_ACCEPTED_AT = {
+    "Library-Accepted-At": {
+        "description": "Service time of the session's last proof of life; it will not end before",
+        "schema": {"type": "string", "format": "date-time"},
+    }
+}
+_NEXT_HEARTBEAT = {
+    "Library-Next-Heartbeat-Seconds": {
+        "description": "When the next heartbeat is due; a session ends when it stays silent for five times as long",
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+
+
+def _answer(
+    description: str, body: Any = None, example: object = None, headers: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    made: dict[str, Any] = {"description": description}
+    if body is not None:
+        made["content"] = {"application/json": {"schema": _SCHEMA_OF[str(body)], "example": example}}
+    if headers:
+        made["headers"] = headers
+    return made
+
+
+def _refusals(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """One response a status, naming its codes."""
+    entries = sorted((CODES[code] for code in {*codes, *_ALWAYS}), key=lambda entry: (entry.status, entry.code))
+    made: dict[int | str, dict[str, Any]] = {}
+    for status, group in groupby(entries, key=lambda entry: entry.status):
+        named = list(group)
+        example = {"errors": [{"status": str(status), "code": named[0].code, "title": named[0].ru, "detail": "…"}]}
+        description = "; ".join(f"`{entry.code}`: {entry.when}" for entry in named)
+        made[status] = _answer(description, ErrorDocument, example)
+    return made
+
+
+def _route(summary: str, answers: dict[int | str, dict[str, Any]], *codes: str, **more: Any) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "status_code": next(iter(answers)),
+        "responses": {**answers, **_refusals(*codes)},
+        "response_model": None,
+        **more,
+    }
+
+
+_START_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": _SCHEMA_OF[str(StartRequest)],
+            "example": {
+                "data": {
+                    "type": "playtimeSessionStart",
+                    "attributes": {"product_id": _PRODUCT, "platform": "pc", "device_id": "living-room"},
+                }
+            },
+        }
+    },
+}
+
+SESSION_START = _route(
+    "Start playing a product, or get the session that this device already has",
+    {
+        201: _answer("A new session", Document[Session], {"data": _LIVE_EXAMPLE}, _ACCEPTED_AT | _NEXT_HEARTBEAT),
+        200: _answer(
+            "This device's live session", Document[Session], {"data": _LIVE_EXAMPLE}, _ACCEPTED_AT | _NEXT_HEARTBEAT
+        ),
+    },
+    *_FOR_USERS,
+    "UNSUPPORTED_MEDIA_TYPE",
+    "LIBRARY_ITEM_NOT_FOUND",
+    "LIVE_SESSION_LIMIT_REACHED",
+    openapi_extra={"requestBody": _START_BODY},
+)
+HEARTBEAT = _route(
+    "Still playing",
+    {204: _answer("Counted", headers=_ACCEPTED_AT | _NEXT_HEARTBEAT)},
+    *_FOR_USERS,
+    "SESSION_NOT_FOUND",
+    "SESSION_ENDED",
+)
+SESSION_END = _route(
+    "Stop playing; repeating it gives the same answer",
+    {200: _answer("The completed session", Document[Session], {"data": _ENDED_EXAMPLE}, _ACCEPTED_AT)},
+    *_FOR_USERS,
+    "SESSION_NOT_FOUND",
+)
+SESSION_LIST = _route(
+    "Sessions, newest first",
+    {
+        200: _answer(
+            "A page of sessions",
+            SessionList,
+            {"data": [_LIVE_EXAMPLE, _ENDED_EXAMPLE], "links": {"self": f"{BASE}/playtime/sessions"}},
+        )
+    },
+    *_FOR_USERS,
+)
+ACTIVE_SESSIONS = _route(
+    "The user's live sessions",
+    {
+        200: _answer(
+            "All of them",
+            SessionList,
+            {"data": [_LIVE_EXAMPLE], "links": {"self": f"{BASE}/playtime/sessions/active"}},
+        )
+    },
+    *_FOR_USERS,
+)
+STATS = _route(
+    "How much the user has played, by day, product and platform",
+    {200: _answer("Completed sessions only", Document[Stats], {"data": _STATS_EXAMPLE})},
+    *_FOR_USERS,
+)
+ITEM_LIST = _route(
+    "The user's library",
+    {
+        200: _answer(
+            "A page of items",
+            ItemList,
+            {
+                "data": [_ITEM_EXAMPLE],
+                "meta": {"total_items": 50, "current_page": 1, "per_page": 20},
+                "links": {"self": f"{BASE}/items", "next": f"{BASE}/items?page=2"},
+            },
+        )
+    },
+    *_FOR_USERS,
+)
+ITEM = _route(
+    "One item of the user's library",
+    {200: _answer("The item", Document[Item], {"data": _ITEM_EXAMPLE})},
+    *_FOR_USERS,
+    "LIBRARY_ITEM_NOT_FOUND",
+)
+HEALTH = _route("The process is alive", {200: _answer("Alive")})
+READY = _route("The process can serve users", {200: _answer("Ready")})
+METRICS = _route("Prometheus metrics of all processes of this node", {200: _answer("Text exposition")})
+
+_OPEN = ("/healthz", "/readyz", "/metrics")
+
+
+def complete(document: dict[str, Any]) -> dict[str, Any]:
+    """FastAPI's document plus our schemas and tokens, minus the 422 that it would answer and we do not."""
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    for ours in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(ours, None)
+    schemas.update(_SCHEMAS)
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            content = operation["responses"].get("422", {}).get("content", {}).get("application/json", {})
+            if content.get("schema", {}).get("$ref", "").endswith("/HTTPValidationError"):
+                del operation["responses"]["422"]
+            if path not in _OPEN:
+                operation["security"] = [{"token": []}]
+    return document

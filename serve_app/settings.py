@@ -1,0 +1,81 @@
+"""What a door is told, as plain values; the composition root fills it in."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthSettings:
+    """Who is believed (R-SEC-1). At least one of the three ways must be given.
+
+    ``audience`` and ``issuer`` are checked when set. ``trust_gateway`` believes ``X-User-Id`` from whoever can reach
+    the door. ``leeway_s`` forgives clocks that differ.
+    """
+
+    hs256_secret: bytes | None = field(default=None, repr=False)
+    jwks_file: Path | None = None
+    trust_gateway: bool = False
+    audience: str | None = None
+    issuer: str | None = None
+    leeway_s: float = 5.0
+    remembered_tokens: int = 50_000
+    jwks_check_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.hs256_secret is None and self.jwks_file is None and not self.trust_gateway:
+            raise ValueError("no way to authenticate: give an HS256 secret, a JWKS file, or trust the gateway")
+        if self.hs256_secret is not None and len(self.hs256_secret) < 32:
+            raise ValueError("the HS256 secret must have at least 32 bytes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WireLimits:
+    """What one client may cost (R-SEC-4). Sizes in bytes, times in seconds of real time.
+
+    ``header_timeout_s`` runs from a request's first byte (or the connection) to the end of its headers,
+    ``body_timeout_s`` from there to the end of its body, ``response_timeout_s`` from there to the end of the answer,
+    so it also ends clients that do not read; ``idle_timeout_s`` runs between requests.
+    """
+
+    request_line_bytes: int = 8_192
+    header_bytes: int = 16_384
+    header_count: int = 100
+    body_bytes: int = 65_536
+    connections: int = 10_000
+    header_timeout_s: float = 10.0
+    body_timeout_s: float = 10.0
+    response_timeout_s: float = 60.0
+    idle_timeout_s: float = 75.0
+    linger_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value <= 0:
+                raise ValueError(f"{name} must be positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoorSettings:
+    """One HTTP door. ``run_dir`` is the node's directory of metric sockets (see ``actors.telemetry``).
+
+    ``command_timeout_s`` bounds how long a request waits for its actor; ``drain_grace_s`` how long requests may go on
+    after ``drain`` began, ``drain_idle_s`` of it how long quiet connections stay open to hear ``Connection: close``.
+    """
+
+    auth: AuthSettings
+    run_dir: Path
+    host: str = "0.0.0.0"
+    port: int = 8084
+    process: str = "door"
+    command_timeout_s: float = 5.0
+    drain_grace_s: float = 10.0
+    drain_idle_s: float = 2.0
+    scrape_timeout_s: float = 2.0
+    backlog: int = 2_048
+    limits: WireLimits = field(default_factory=WireLimits)
+
+    def __post_init__(self) -> None:
+        if self.drain_idle_s > self.drain_grace_s:
+            raise ValueError("drain_idle_s must not exceed drain_grace_s")
+        if self.command_timeout_s >= self.limits.response_timeout_s:
+            raise ValueError("command_timeout_s must be below limits.response_timeout_s")

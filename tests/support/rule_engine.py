@@ -1,0 +1,168 @@
+"""A tiny engine for tests of the doors: the real rules on a dict, one clock that only moves when told.
+
+No batching, no journal, no shards: a command is decided, evolved and answered at once.
+"""
+
+import asyncio
+from itertools import count
+
+from msgspec.structs import replace
+
+from actors.domain.commands import AddPurchase, ChangeInstallation, Command
+from actors.domain.context import Context, Policy
+from actors.domain.ids import SECOND, CommandId, Micros, OrderId, ProductId, SessionId, UserId, to_datetime
+from actors.domain.model import NOBODY, Aggregate, Library, NotLoaded, User
+from actors.domain.replies import Reply
+from actors.domain.user import decide_once, evolve
+from actors.history import (
+    STATS_DAYS,
+    DayPlaytime,
+    HistoryPosition,
+    PlatformPlaytime,
+    PlaytimeStats,
+    ProductPlaytime,
+    SessionRecord,
+)
+
+NOON = Micros(1_710_504_000 * SECOND)
+"""2024-03-15T12:00:00Z."""
+
+
+class RuleEngine:
+    """Fulfils the door's ``UserActors`` and ``SessionHistory``.
+
+    ``answer_instead`` is given to every caller while it is set; ``hold`` lets callers wait until it is released.
+    """
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.policy = policy or Policy()
+        self.now = NOON
+        self.users: dict[UserId, User] = {}
+        self.map_complete = True
+        self.answer_instead: Reply | None = None
+        self.raise_instead: Exception | None = None
+        self.hold: asyncio.Event | None = None
+        self.calls: list[tuple[UserId, Command, CommandId | None, str | None]] = []
+        self._ids = count(1)
+
+    async def call(
+        self,
+        user_id: UserId,
+        command: Command,
+        *,
+        timeout_s: float,
+        command_id: CommandId | None = None,
+        trace: str | None = None,
+    ) -> Reply:
+        self.calls.append((user_id, command, command_id, trace))
+        if self.hold is not None:
+            await asyncio.wait_for(self.hold.wait(), timeout_s)
+        if self.raise_instead is not None:
+            raise self.raise_instead
+        if self.answer_instead is not None:
+            return self.answer_instead
+        return self.decide(user_id, command, command_id)
+
+    def decide(self, user_id: UserId, command: Command, command_id: CommandId | None = None) -> Reply:
+        user = self.users.get(user_id, replace(NOBODY, library=Library(), commands={}))
+        while True:
+            try:
+                events, answer = decide_once(user, command, command_id, self._context())
+                break
+            except NotLoaded as missing:
+                if missing.aggregate is not Aggregate.ENDED_SESSION or missing.session_id is None:
+                    raise
+                user = replace(user, ended={**user.ended, missing.session_id: None})
+        for event in events:
+            user = evolve(user, event)
+        self.users[user_id] = user
+        return answer
+
+    def buy(self, user_id: UserId, *products: ProductId) -> None:
+        order = OrderId(next(self._ids).to_bytes(16, "big"))
+        self.decide(user_id, AddPurchase(order, products, self.now))
+
+    def install(self, user_id: UserId, product: ProductId) -> None:
+        self.decide(user_id, ChangeInstallation(product, "installed", self.now))
+
+    def pass_time(self, seconds: float) -> None:
+        self.now = Micros(self.now + int(seconds * SECOND))
+
+    def service_now(self) -> Micros:
+        return self.now
+
+    async def page(
+        self, user_id: UserId, *, product_id: ProductId | None, before: HistoryPosition | None, limit: int
+    ) -> list[SessionRecord]:
+        records = [record for record in self._records(user_id) if product_id in (None, record.product_id)]
+        records.sort(key=lambda record: (record.started_at, record.session_id), reverse=True)
+        if before is not None:
+            place = (before.started_at, before.session_id)
+            records = [record for record in records if (record.started_at, record.session_id) < place]
+        return records[:limit]
+
+    async def stats(self, user_id: UserId, *, now: Micros) -> PlaytimeStats:
+        ended = [record for record in self._records(user_id) if record.duration_s is not None]
+        days: dict[object, int] = {}
+        products: dict[ProductId, list[int]] = {}
+        platforms: dict[object, list[int]] = {}
+        today = to_datetime(now).date()
+        for record in ended:
+            day = to_datetime(record.started_at).date()
+            if (today - day).days < STATS_DAYS:
+                days[day] = days.get(day, 0) + (record.duration_s or 0)
+            products.setdefault(record.product_id, []).append(record.duration_s or 0)
+            platforms.setdefault(record.platform, []).append(record.duration_s or 0)
+        return PlaytimeStats(
+            total_s=sum(record.duration_s or 0 for record in ended),
+            total_sessions=len(ended),
+            last_two_weeks_s=sum(days.values()),
+            per_day=[DayPlaytime(day=day, seconds=s) for day, s in sorted(days.items())],  # type: ignore[arg-type]
+            per_product=[
+                ProductPlaytime(product_id=p, seconds=sum(s), sessions=len(s)) for p, s in sorted(products.items())
+            ],
+            per_platform=[
+                PlatformPlaytime(platform=p, seconds=sum(s), sessions=len(s))  # type: ignore[arg-type]
+                for p, s in platforms.items()
+            ],
+        )
+
+    def _records(self, user_id: UserId) -> list[SessionRecord]:
+        user = self.users.get(user_id, NOBODY)
+        live = [
+            SessionRecord(
+                session_id=s.session_id,
+                product_id=s.product_id,
+                started_at=s.started_at,
+                last_heartbeat_at=s.last_heartbeat_at,
+                device_id=s.device_id,
+                platform=s.platform,
+            )
+            for s in user.live
+        ]
+        ended = [
+            SessionRecord(
+                session_id=s.session_id,
+                product_id=s.product_id,
+                started_at=s.started_at,
+                last_heartbeat_at=s.last_heartbeat_at,
+                ended_at=s.ended_at,
+                duration_s=s.duration_s,
+                end_reason=s.end_reason,
+                device_id=s.device_id,
+                platform=s.platform,
+            )
+            for s in user.ended.values()
+            if s is not None
+        ]
+        return live + ended
+
+    def _context(self) -> Context:
+        return Context(
+            now=self.now,
+            real_now=self.now,
+            heard_since=Micros(0),
+            interval_s=self.policy.heartbeat_interval_s,
+            policy=self.policy,
+            new_id=lambda: SessionId(next(self._ids).to_bytes(16, "big")),
+        )
