@@ -24,6 +24,12 @@ from cluster.dev.state import State, file_lock
 COMMAND_TIMEOUT_S = 120.0
 
 
+def default_directory() -> Path:
+    """`.dev` of the checkout that this file belongs to; of the working directory if it is installed elsewhere."""
+    checkout = Path(__file__).resolve().parents[2]
+    return (checkout if (checkout / "Makefile").exists() else Path.cwd()) / ".dev"
+
+
 @dataclass(frozen=True, kw_only=True)
 class PartStatus:
     """`state` is `running`, `dead` (started, and gone without being stopped) or `stopped`."""

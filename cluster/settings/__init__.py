@@ -5,8 +5,8 @@ Reading order: `sections.py` and `neighbours.py` (what can be set), `model.py` (
 itself), `table.py` (docs/configuration.md, printed by `python -m cluster.settings --markdown`).
 """
 
-from cluster.settings.load import load_settings
+from cluster.settings.load import load_database, load_settings
 from cluster.settings.model import Settings
 from cluster.settings.sources import SettingsError
 
-__all__ = ["Settings", "SettingsError", "load_settings"]
+__all__ = ["Settings", "SettingsError", "load_database", "load_settings"]

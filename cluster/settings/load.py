@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from cluster.settings.fields import Section, allowed, extra, is_secret
 from cluster.settings.model import Settings
+from cluster.settings.sections import Database
 from cluster.settings.sources import SettingsError, read_yaml
 
 DEFAULT_FILE = Path("configs/library_config.yaml")
@@ -26,6 +27,26 @@ def load_settings(environ: Mapping[str, str], config_file: Path | None = None) -
     Without `config_file`, the file is the one that LIBRARY_CONFIG_FILE names, or `configs/library_config.yaml` in the
     working directory if it exists. An empty variable counts as one that is not set.
     """
+    values, from_environment, file = _collect(environ, config_file)
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_one_line(error, (), from_environment, file)) from None
+    _check_files(settings)
+    return settings
+
+
+def load_database(environ: Mapping[str, str], config_file: Path | None = None) -> Database:
+    """The `database` section alone, for commands that need no other; raises SettingsError for what is wrong in it."""
+    values, from_environment, file = _collect(environ, config_file)
+    try:
+        return Database.model_validate(values["database"])
+    except ValidationError as error:
+        raise SettingsError(_one_line(error, ("database",), from_environment, file)) from None
+
+
+def _collect(environ: Mapping[str, str], config_file: Path | None) -> tuple[dict[str, Any], set[Location], Path | None]:
+    """The values before any check, which of them are the environment's, and the file that was read."""
     file = config_file or _configured_file(environ)
     values = read_yaml(file, environ) if file is not None else {}
     from_environment: set[Location] = set()
@@ -36,12 +57,7 @@ def load_settings(environ: Mapping[str, str], config_file: Path | None = None) -
             from_environment.add(location)
     for section in ("database", "kafka"):
         values.setdefault(section, {})
-    try:
-        settings = Settings.model_validate(values)
-    except ValidationError as error:
-        raise SettingsError(_one_line(error, from_environment, file)) from None
-    _check_files(settings)
-    return settings
+    return values, from_environment, file
 
 
 def all_fields(section: type[Section], prefix: Location = ()) -> Iterator[tuple[Location, FieldInfo]]:
@@ -70,20 +86,21 @@ def _put(values: dict[str, Any], location: Location, value: str) -> None:
     values[location[-1]] = value
 
 
-def _one_line(error: ValidationError, from_environment: set[Location], file: Path | None) -> str:
+def _one_line(error: ValidationError, prefix: Location, from_environment: set[Location], file: Path | None) -> str:
     first = error.errors(include_url=False)[0]
-    location = _setting_location(first["loc"])
+    found = (*prefix, *first["loc"])
+    location = _setting_location(found)
     field = dict(all_fields(Settings)).get(location)
     if first["type"] == "relation":
         return first["msg"]
-    key = ".".join(str(part) for part in (location or first["loc"]))
+    key = ".".join(str(part) for part in (location or found))
     variable = extra(field, "env") if field is not None else None
     if variable is not None and (location in from_environment or first["type"] == "missing"):
         where = variable
     else:
         where = f"{file}: {key}" if file is not None else key
     if field is None:
-        expected = _known_keys(first["loc"][:-1]) if first["type"] == "extra_forbidden" else "a mapping"
+        expected = _known_keys(found[:-1]) if first["type"] == "extra_forbidden" else "a mapping"
         return f"{where}: {_PROBLEMS.get(first['type'], first['msg'])}; allowed: {expected}"
     problem = _PROBLEMS.get(first["type"]) or _problem(first, field)
     return f"{where}: {problem}; allowed: {allowed(field)}"

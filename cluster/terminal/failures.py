@@ -1,0 +1,36 @@
+"""Which errors are for the person at the terminal, and what they say there."""
+
+from __future__ import annotations
+
+
+def one_line(error: Exception) -> str | None:
+    """What to show for an error that the caller can do something about; None for one that is a bug of ours.
+
+    A part's error is followed by the end of that part's log, on lines of its own.
+    """
+    # the classes are imported here, after the fact, to keep every command's start light
+    import asyncpg
+
+    from cluster.dev.errors import DevStackError
+    from cluster.settings import SettingsError
+    from persistence.postgres.migrate import MigrationError
+
+    match error:
+        case SettingsError():
+            return f"{error} (see docs/configuration.md)"
+        case DevStackError() | MigrationError():
+            return str(error)
+        case asyncpg.PostgresError() | asyncpg.InterfaceError():
+            return f"Postgres refuses: {_flat(error)}"
+        case ConnectionError():
+            return f"cannot connect: {_flat(error)}; is the server running? (`library dev status`)"
+        case TimeoutError():
+            return f"timed out: {_flat(error) or 'a server does not answer'}; is it running? (`library dev status`)"
+        case PermissionError() | FileNotFoundError():
+            return _flat(error)
+        case _:
+            return None
+
+
+def _flat(error: Exception) -> str:
+    return " ".join(str(error).split())
