@@ -27,7 +27,7 @@ class MemoryEngine:
 
     users: dict[UserId, User] = field(default_factory=dict)
     applied: list[tuple[UserId, Command]] = field(default_factory=list)
-    ids: count[int] = field(default_factory=lambda: count(1))
+    ids: "count[int]" = field(default_factory=lambda: count(1))
 
     def apply(self, user_id: UserId, command: Command) -> Reply:
         user = self.users.get(user_id, User(library=Library()))
