@@ -7,6 +7,7 @@ parses nothing.
 import asyncio
 from dataclasses import dataclass
 from itertools import count
+from time import perf_counter
 from typing import Protocol
 
 import aiohttp
@@ -58,13 +59,13 @@ class Service:
         self, call: Call, method: str, url: URL, headers: dict[str, str], body: bytes | None = None
     ) -> Answer:
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        began, sent_at = loop.time(), perf_counter()
         for attempt in count():
             retry_after = None
             try:
                 answer = await self._attempt(method, url, headers, body)
                 if answer.status not in TRY_AGAIN:
-                    self._figures.latencies_s[call].append(loop.time() - began)
+                    self._figures.latencies_s[call].append(perf_counter() - sent_at)
                     return answer
                 problem = str(answer.status)
                 retry_after = answer.headers.get("Retry-After")
