@@ -29,7 +29,9 @@ _TRANSACTION_TIMEOUT_SINCE: Final = 17
 _FENCE: Final = "select 1 from hosts where host_id = $1 and epoch = $2 for share"
 
 # Compared with where the last flush left it: the cut below relies on that.
-_PROGRESS: Final = "update host_progress set flushed_seq = $3 where host_id = $1 and flushed_seq = $2 returning 1"
+_PROGRESS: Final = """
+update host_progress set flushed_seq = $3 where host_id = $1 and flushed_seq = $2 and $2 <= $3 returning 1
+"""
 
 # From where the last cut ended, so that the scan does not walk over what it deleted.
 _CUT: Final = "delete from journal where host_id = $1 and seq > $2 and seq <= $3"
@@ -110,7 +112,7 @@ class FlushSession:
         await anomalies.flush(session, batch.anomalies)
         await outbox.flush(session, batch.outbox)
         if await session.fetchval(_PROGRESS, self._host_id, self._flushed, batch.up_to) is None:
-            raise CommitRefused(f"the tables are not at seq {self._flushed}, where the last flush left them")
+            raise CommitRefused(f"the tables are not at seq {self._flushed}, or {batch.up_to} is behind that")
         await session.execute(_CUT, self._host_id, self._flushed, batch.up_to)
         given = await self._give(session, batch.gifts)
         if await session.execute("commit") != "COMMIT":

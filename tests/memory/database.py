@@ -1,0 +1,129 @@
+"""The server in memory: sessions that hold locks, work that happens at one moment or not at all, and faults.
+
+A session's work runs in a task of the server's own. A client that is cancelled, or whose time is up, leaves it behind:
+it may still happen later, unless somebody ends the session first. That is the hole that recovery and takeover close.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from actors.domain.ids import HostId
+from actors.ports import CommitRefused, OutcomeUnknown, StoreUnavailable
+from tests.memory.store_clock import StoreClock
+from tests.memory.store_faults import Fate, Operation, StoreFaults
+from tests.memory.tables import Tables
+
+T = TypeVar("T")
+
+LockKey = tuple[str, HostId]
+
+
+class MemorySession:
+    """A connection: ``ended`` on the server's side, ``lost`` on the client's."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self.lost = False
+
+
+class MemoryDatabase:
+    """Shared by every store object of a test. ``timeout_s`` is how long a client waits, in the loop's time."""
+
+    def __init__(
+        self, *, clock: StoreClock | None = None, faults: StoreFaults | None = None, timeout_s: float = 5.0
+    ) -> None:
+        self.clock = clock or StoreClock()
+        self.faults = faults or StoreFaults()
+        self.tables = Tables()
+        self.up = True
+        self._timeout_s = timeout_s
+        self._locks: dict[LockKey, MemorySession] = {}
+        self._sessions: set[MemorySession] = set()
+        self._work: set[asyncio.Task[Any]] = set()
+
+    def connect(self) -> MemorySession:
+        """``StoreUnavailable`` while the server is down."""
+        if not self.up:
+            raise StoreUnavailable("the server is down")
+        session = MemorySession()
+        self._sessions.add(session)
+        return session
+
+    def end(self, session: MemorySession) -> None:
+        """The session's locks are free, and nothing of it will happen any more."""
+        session.ended = True
+        session.lost = True
+        self._sessions.discard(session)
+        self._locks = {key: holder for key, holder in self._locks.items() if holder is not session}
+
+    def end_holders(self, *keys: LockKey) -> None:
+        for key in keys:
+            if (holder := self._locks.get(key)) is not None:
+                self.end(holder)
+
+    def lock(self, key: LockKey, session: MemorySession) -> None:
+        """``StoreUnavailable`` when another session holds it: no test waits for a lock that only a takeover frees."""
+        if self._locks.setdefault(key, session) is not session:
+            raise StoreUnavailable(f"the lock {key} is held")
+
+    def stop(self) -> None:
+        """The server dies: every session ends, what was under way did not happen, what is committed stays."""
+        self.up = False
+        for session in list(self._sessions):
+            self.end(session)
+
+    def start(self) -> None:
+        self.up = True
+
+    async def on_session(self, session: MemorySession | None, operation: Operation, work: Callable[[], T]) -> T:
+        """Work on a session: its result, ``CommitRefused``, ``OutcomeUnknown``, or what ``work`` raises."""
+        if session is None or session.lost:
+            raise OutcomeUnknown("the session is lost")
+        task = self._start(self._serve(session, operation, work))
+        try:
+            done, _ = await asyncio.wait({task}, timeout=self._timeout_s)
+        except asyncio.CancelledError:
+            session.lost = True
+            raise
+        if not done:
+            session.lost = True
+            raise OutcomeUnknown("no answer in time")
+        return task.result()
+
+    async def unlocked(self, operation: Operation, work: Callable[[], T]) -> T:
+        """Work that needs no session of a host: its result or ``StoreUnavailable``."""
+        session = self.connect()
+        try:
+            return await self.on_session(session, operation, work)
+        except (OutcomeUnknown, CommitRefused) as error:
+            raise StoreUnavailable(str(error)) from error
+        finally:
+            self.end(session)
+
+    async def _serve(self, session: MemorySession, operation: Operation, work: Callable[[], T]) -> T:
+        fate = await self.faults.fate_of(operation)
+        if session.ended or not self.up:
+            raise OutcomeUnknown("the session was ended")
+        if fate is Fate.REFUSED:
+            raise CommitRefused("the server says no")
+        if fate is Fate.LOST_BEFORE:
+            self.end(session)
+            raise OutcomeUnknown("the connection broke")
+        result = work()
+        if fate is Fate.LOST_AFTER:
+            self.end(session)
+            raise OutcomeUnknown("the connection broke")
+        return result
+
+    def _start(self, coroutine: Coroutine[object, object, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._work.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        """A client that left does not ask for the outcome; asyncio must not complain about that."""
+        self._work.discard(task)
+        if not task.cancelled():
+            task.exception()

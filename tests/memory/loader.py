@@ -1,0 +1,63 @@
+"""``EntityLoader`` in memory."""
+
+from collections.abc import Sequence
+
+from actors.domain.ids import SECOND, CommandId, SessionId, ShardId, UserId, shard_of
+from actors.domain.model import AppliedCommand, EndedSession, Library, LiveSession, PurchaseKey
+from tests.memory.database import MemoryDatabase
+from tests.memory.store_faults import Operation
+
+REMEMBERED_US = 600 * SECOND
+READ = Operation("read")
+
+
+class MemoryEntityLoader:
+    def __init__(self, database: MemoryDatabase) -> None:
+        self._database = database
+        self._tables = database.tables
+
+    async def live_sessions(self, shards: Sequence[ShardId]) -> list[tuple[UserId, LiveSession]]:
+        wanted = set(shards)
+        return await self._database.unlocked(
+            READ,
+            lambda: [
+                (user_id, session)
+                for user_id, session in self._tables.sessions.values()
+                if isinstance(session, LiveSession) and shard_of(user_id) in wanted
+            ],
+        )
+
+    async def libraries(self, users: Sequence[UserId]) -> dict[UserId, Library]:
+        return await self._database.unlocked(READ, lambda: {user_id: self._library(user_id) for user_id in users})
+
+    def _library(self, user_id: UserId) -> Library:
+        return Library(
+            items={item.product_id: item for owner, item in self._tables.items.values() if owner == user_id},
+            purchases=frozenset(
+                PurchaseKey(row.order_id, row.product_id)
+                for row in self._tables.purchases.values()
+                if row.user_id == user_id
+            ),
+        )
+
+    async def commands(self, users: Sequence[UserId]) -> dict[UserId, dict[CommandId, AppliedCommand]]:
+        return await self._database.unlocked(READ, lambda: {user_id: self._commands(user_id) for user_id in users})
+
+    def _commands(self, user_id: UserId) -> dict[CommandId, AppliedCommand]:
+        oldest = self._database.clock.now() - REMEMBERED_US
+        return {
+            one.command_id: one
+            for (owner, _, _), one in self._tables.commands.items()
+            if owner == user_id and one.at > oldest
+        }
+
+    async def ended_sessions(self, sessions: Sequence[tuple[UserId, SessionId]]) -> dict[SessionId, EndedSession]:
+        def work() -> dict[SessionId, EndedSession]:
+            found: dict[SessionId, EndedSession] = {}
+            for user_id, session_id in sessions:
+                owner, session = self._tables.sessions.get(session_id, (None, None))
+                if owner == user_id and isinstance(session, EndedSession):
+                    found[session_id] = session
+            return found
+
+        return await self._database.unlocked(READ, work)
