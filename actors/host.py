@@ -52,7 +52,6 @@ class Host:
         self._cpu_seconds = cpu_seconds
         self._lifecycle = host_lifecycle()
         self._stopping = asyncio.Event()
-        self._stopped = asyncio.Event()
         self._doubts: set[str] = set()
         self._engine: Engine | None = None
         self.metrics = HostMetrics()
@@ -65,10 +64,9 @@ class Host:
         """Begins to give shards away; how many are on their way. 0 while the host does not serve."""
         return 0 if self._engine is None else self._engine.ownership.give(shard_ids, to_host)
 
-    async def stop(self) -> None:
-        """Flushes and ends. The host's shards stay its own: give them away first, or expect it back."""
+    def stop(self) -> None:
+        """Lets ``run`` flush and end. The host's shards stay its own: give them away first, or expect it back."""
         self._stopping.set()
-        await self._stopped.wait()
 
     async def run(self) -> None:
         """Until ``stop``. Raises ``Deposed``, and whatever makes going on unsafe."""
@@ -94,7 +92,6 @@ class Host:
         finally:
             await links.close()
             await self._store.close()
-            self._stopped.set()
 
     async def _take_over(self, address: str) -> Claim:
         pause, longest = TAKEOVER_PAUSE_S
