@@ -116,7 +116,9 @@ def _installed(said: str | UnsetType, opened: Opened, allowed: frozenset[EventTy
     if said is not UNSET:
         kinds = kinds & {INSTALLED if said == "installed" else UNINSTALLED}
     if len(kinds) != 1:
-        raise ValueError("event_type is missing" if said is UNSET else "event_type contradicts the event's type or topic")
+        raise ValueError(
+            "event_type is missing" if said is UNSET else "event_type contradicts the event's type or topic"
+        )
     return INSTALLED in kinds
 
 

@@ -78,6 +78,7 @@ class Ingress:
             await asyncio.gather(*work[1:], return_exceptions=True)
             await self._give_up(list(self._windows.values()))
             self._windows.clear()
+            self._metrics.assigned = 0
             await self._lanes.close()
             await self._consumer.stop()
 
@@ -89,10 +90,12 @@ class Ingress:
             self._windows[partition] = PartitionWindow(
                 partition, max_records=self._limits.window_records, max_bytes=self._limits.window_bytes
             )
+        self._metrics.assigned = len(self._windows)
 
     async def revoked(self, partitions: Collection[Partition]) -> None:
         windows = [self._windows.pop(partition) for partition in partitions if partition in self._windows]
         self._paused.difference_update(partitions)
+        self._metrics.assigned = len(self._windows)
         await self._give_up(windows)
 
     async def _poll_loop(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class IngressMetrics:
-    """Counters, but for ``lag``.
+    """Counters, but for the last two.
 
     - ``consumed``: records whose effect is durable, dead letters not included
     - ``unchanged``: of those, the ones that changed nothing: duplicates, stale install events, products not owned
@@ -14,6 +14,7 @@ class IngressMetrics:
     - ``retries``: attempts that the engine or the dead-letter topic asked to repeat
     - ``commits``, ``commit_failures``: of offsets
     - ``reconnects``: group memberships given up because Kafka was away
+    - ``assigned``: partitions that this process reads
     - ``lag``: records not yet durable: in the log and not delivered (as last asked), or delivered and under way
     """
 
@@ -24,4 +25,5 @@ class IngressMetrics:
     commits: int = 0
     commit_failures: int = 0
     reconnects: int = 0
+    assigned: int = 0
     lag: int = 0
