@@ -14,8 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.auth import Authenticator
 from serve_app.bodies import BASE
-from serve_app.error_answers import ErrorAnswers
-from serve_app.errors import ApiError
+from serve_app.error_answers import Described, ErrorAnswers
+from serve_app.errors import ApiError, new_trace_id
 from serve_app.metrics import DoorMetrics
 from serve_app.negotiation import accepts_json, check_body_type, trace_of
 from serve_app.outcomes import Answer
@@ -55,6 +55,7 @@ class SessionEndpoint:
         trace = None if traceparent is None else trace_of(traceparent)
         if verb == "heartbeat":
             return await self._calls.heartbeat(user_id, session, trace)
+        scope["trace_id"] = trace = trace or new_trace_id()
         if verb == "end":
             return await self._calls.end(user_id, session, trace)
         body = await self._read(receive)
@@ -113,11 +114,11 @@ class FastPath:
         try:
             return await self._endpoint.answer(verb, session, scope, receive)
         except ApiError as error:
-            return self._errors.error(error, dict(scope["headers"]), request_line(scope))
+            return self._errors.error(error, **described(scope))
         except ClientGone:
             raise
         except Exception as bug:  # noqa: BLE001  # the last frame before the client: a bug is an incident, not a crash
-            return self._errors.crash(bug, dict(scope["headers"]), request_line(scope))
+            return self._errors.crash(bug, **described(scope))
 
     async def _serve_rest(self, scope: Scope, receive: Receive, send: Send) -> int:
         status = 0
@@ -140,13 +141,20 @@ def session_call(path: str) -> tuple[Verb, str] | None:
     if tail == "start":
         return "start", ""
     session, _, verb = tail.partition("/")
+    if not session:
+        return None
     if verb == "heartbeat":
         return "heartbeat", session
     return ("end", session) if verb == "end" else None
 
 
-def request_line(scope: Scope) -> str:
-    return f"{scope['method']} {scope['path']}"
+def described(scope: Scope) -> Described:
+    """What an error tells of its request: headers, line, and the trace id under which the engine heard of it."""
+    return {
+        "headers": dict(scope["headers"]),
+        "request": f"{scope['method']} {scope['path']}",
+        "trace_id": scope.get("trace_id"),
+    }
 
 
 def _route_of(scope: Scope) -> tuple[str, str]:

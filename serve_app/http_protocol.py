@@ -75,6 +75,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._chunk = 0
         self._body_bytes = 0
         self._declared_bytes = 0
+        self._unparsed_body_bytes = 0
+        self._chunked = False
         self._running: RequestResponseCycle | None = None
         self._last_words: bytes | None = None
 
@@ -90,16 +92,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._phase is Phase.IDLE:
             self._begin_head()
         while data and self._phase is not Phase.DEAF:
-            self._chunk = len(data)
-            self._fed += len(data)
-            data = self._feed(data)
+            if self._unparsed_body_bytes:
+                data = self._take_unparsed_body(data)
+            else:
+                self._chunk = len(data)
+                self._fed += len(data)
+                data = self._feed(data)
         if self._phase is Phase.HEAD and self._fed > self._limits.header_bytes + self._limits.request_line_bytes:
             self._refuse(ApiError("REQUEST_HEADER_FIELDS_TOO_LARGE"))
         elif self._phase is Phase.BODY and self._fed > CHUNK_OVERHEAD * self._limits.body_bytes + 2 * 65_536:
             self._refuse(ApiError("PAYLOAD_TOO_LARGE"))
 
     def _feed(self, data: bytes) -> bytes:
-        """What the parser left unread: the service speaks HTTP/1.1 to clients that offer to upgrade."""
+        """What the parser left unread: it stops where a client offers to upgrade, we go on in HTTP/1.1."""
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -110,6 +115,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(ApiError("MALFORMED_REQUEST"))
         return b""
+
+    def _take_unparsed_body(self, data: bytes) -> bytes:
+        """httptools takes what follows an offer to upgrade for another protocol, also the body: read it for it.
+
+        Otherwise a body would be parsed as the next request.
+        """
+        part, rest = data[: self._unparsed_body_bytes], data[self._unparsed_body_bytes :]
+        self._unparsed_body_bytes -= len(part)
+        self.on_body(part)
+        if not self._unparsed_body_bytes:
+            self.on_message_complete()
+        return rest
 
     def sweep(self, now: float) -> None:
         """Ends what took too long; called by the door's sweeper."""
@@ -157,6 +174,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._begin_head()
         self._body_bytes = 0
         self._declared_bytes = 0
+        self._chunked = False
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -171,6 +189,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.headers.append((name, value))
         if name == b"content-length":
             self._declared_bytes = int(value)
+        elif name == b"transfer-encoding":
+            self._chunked = True
         elif name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
 
@@ -184,11 +204,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             raise Stop("PAYLOAD_TOO_LARGE")
         if len(self.pipeline) >= PIPELINE_DEPTH:
             raise Stop("SERVICE_UNAVAILABLE")
+        if parser.should_upgrade():
+            if self._chunked:
+                raise Stop("MALFORMED_REQUEST")
+            self._unparsed_body_bytes = self._declared_bytes
+        self._fill_scope()
+        version = self.scope["http_version"]
         now = self.loop.time()
         self._phase = Phase.BODY
         self._read_deadline = now + limits.body_timeout_s
-        self._fill_scope()
-        version = self.scope["http_version"]
         self.cycle = cycle = RequestResponseCycle(
             scope=self.scope,
             transport=self.transport,
@@ -217,6 +241,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
+        if self._unparsed_body_bytes:
+            return
         self._phase = Phase.IDLE
         self._read_deadline = self.loop.time() + self._limits.idle_timeout_s
         if not self.cycle.response_complete:
@@ -315,6 +341,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         scope["method"] = self.parser.get_method().decode("ascii")
         version = self.parser.get_http_version()
         if version != "1.1":
+            if version != "1.0":
+                raise Stop("MALFORMED_REQUEST")
             scope["http_version"] = version
         url = httptools.parse_url(self.url)
         path = url.path.decode("ascii")

@@ -13,7 +13,7 @@ from actors.domain.commands import EndSession, Heartbeat, StartSession
 from actors.domain.ids import SECOND, CommandId, Micros, ProductId, SessionId, UserId, format_id, format_time, parse_id
 from actors.domain.replies import HeartbeatCounted, SessionIsLive, SessionIsOver
 from serve_app.bodies import Document, StartRequest, ended_session_body, live_session_body
-from serve_app.errors import ApiError, new_trace_id
+from serve_app.errors import ApiError
 from serve_app.outcomes import Answer, json_answer, raise_for
 from serve_app.ports import UserActors
 from serve_app.reading import read_body, read_body_id
@@ -31,7 +31,7 @@ class SessionCalls:
         self._start_request = msgspec.json.Decoder(StartRequest)
         self._encode = msgspec.json.Encoder().encode
 
-    async def start(self, user_id: UserId, body: bytes, trace: str | None) -> Answer:
+    async def start(self, user_id: UserId, body: bytes, trace: str) -> Answer:
         """201 with a new session, 200 with the one this device already has."""
         asked = read_body(self._start_request, body).data.attributes
         command = StartSession(
@@ -39,7 +39,6 @@ class SessionCalls:
             asked.device_id or "",
             asked.platform,
         )
-        trace = trace or new_trace_id()
         command_id = CommandId(os.urandom(16))
         reply = await self._actors.call(user_id, command, timeout_s=self._timeout_s, command_id=command_id, trace=trace)
         if type(reply) is not SessionIsLive:
@@ -64,10 +63,9 @@ class SessionCalls:
             [(ACCEPTED_AT, _header_time(reply.accepted_at)), (NEXT_HEARTBEAT, b"%d" % reply.interval_s)],
         )
 
-    async def end(self, user_id: UserId, session: str, trace: str | None) -> Answer:
+    async def end(self, user_id: UserId, session: str, trace: str) -> Answer:
         """200 with the completed session, however often it is asked for."""
         command = EndSession(_session_id(session))
-        trace = trace or new_trace_id()
         reply = await self._actors.call(user_id, command, timeout_s=self._timeout_s, trace=trace)
         if type(reply) is not SessionIsOver:
             raise_for(reply)

@@ -1,10 +1,11 @@
 """The FastAPI application."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 
 from serve_app.bodies import BASE
 from serve_app.errors import ApiError
@@ -33,23 +34,25 @@ def rest_app(services: Services) -> RestApp:
         openapi_url=f"{BASE}/openapi.json",
         docs_url=f"{BASE}/docs",
         redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
         separate_input_output_schemas=False,
     )
-    app.include_router(playtime_router(services))
-    app.include_router(items_router(services))
-    app.include_router(health_router(services))
+    routers = [playtime_router(services), items_router(services), health_router(services)]
+    for router in routers:
+        app.include_router(router)
+    routes = [*app.routes, *(route for router in routers for route in router.routes)]
 
     @app.exception_handler(HTTPException)
     async def unrouted(request: Request, raised: HTTPException) -> Response:
-        return error_response(services.errors, _unrouted(app, request, raised), request)
+        return error_response(services.errors, _unrouted(routes, request, raised), request)
 
     return app
 
 
-def _unrouted(app: FastAPI, request: Request, raised: HTTPException) -> ApiError:
+def _unrouted(routes: Sequence[BaseRoute], request: Request, raised: HTTPException) -> ApiError:
     if raised.status_code == 405:
-        methods = sorted(_methods_of(app, request))
+        methods = sorted(_methods_of(routes, request))
         return ApiError(
             "METHOD_NOT_ALLOWED",
             f"this path answers to {', '.join(methods)}",
@@ -60,9 +63,10 @@ def _unrouted(app: FastAPI, request: Request, raised: HTTPException) -> ApiError
     return ApiError("INTERNAL_ERROR", f"unexpected status {raised.status_code}")
 
 
-def _methods_of(app: FastAPI, request: Request) -> set[str]:
+def _methods_of(routes: Sequence[BaseRoute], request: Request) -> set[str]:
     found: set[str] = set()
-    for route in app.routes:
-        if route.matches(request.scope)[0] is not Match.NONE:
-            found |= getattr(route, "methods", None) or set()
+    for route in routes:
+        methods = getattr(route, "methods", None)
+        if methods and route.matches(request.scope)[0] is not Match.NONE:
+            found |= methods
     return found

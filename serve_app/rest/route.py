@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 
 from serve_app.error_answers import ErrorAnswers
 from serve_app.errors import ApiError, Fault
+from serve_app.fast_path import described
 from serve_app.outcomes import Answer
 from serve_app.reading import plain
 
@@ -22,7 +23,7 @@ def response(answer: Answer) -> Response:
 
 
 def error_response(errors: ErrorAnswers, error: ApiError, request: Request) -> Response:
-    return response(errors.error(error, dict(request.scope["headers"]), f"{request.method} {request.url.path}"))
+    return response(errors.error(error, **described(request.scope)))
 
 
 def guarded_route(errors: ErrorAnswers) -> type[APIRoute]:
@@ -40,8 +41,7 @@ def guarded_route(errors: ErrorAnswers) -> type[APIRoute]:
                 except RequestValidationError as invalid:
                     return error_response(errors, _faults(invalid), request)
                 except Exception as bug:  # noqa: BLE001  # the last frame before the client: a bug is an incident
-                    headers = dict(request.scope["headers"])
-                    return response(errors.crash(bug, headers, f"{request.method} {request.url.path}"))
+                    return response(errors.crash(bug, **described(request.scope)))
 
             return guarded
 
