@@ -76,6 +76,11 @@ class MemoryDatabase:
     def start(self) -> None:
         self.up = True
 
+    async def idle(self) -> None:
+        """Returns when the server has nothing under way."""
+        while self._work:
+            await asyncio.wait(set(self._work))
+
     async def on_session(self, session: MemorySession | None, operation: Operation, work: Callable[[], T]) -> T:
         """Work on a session: its result, ``CommitRefused``, ``OutcomeUnknown``, or what ``work`` raises."""
         if session is None or session.lost:

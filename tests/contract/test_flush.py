@@ -1,0 +1,353 @@
+"""The flush: afterwards the tables equal all events up to its seq, or nothing changed (promises 2 and 3)."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from uuid import uuid4
+
+import pytest
+from msgspec.structs import replace
+
+from actors.domain.ids import SECOND, HostId, Micros, Seq, SessionId, ShardId, Term, UserId
+from actors.domain.model import Anomaly, EndedSession, LiveSession
+from actors.ports import CommitRefused, FlushBatch, HostStore, OutcomeUnknown, ShardGift, ShardOwner
+from tests.contract.rows import anomaly, batch, command, end_of, ended, item, live, new_user, outbox_row, purchase
+from tests.contract.world import World
+
+ME = HostId(0)
+OTHER = HostId(1)
+ALL_SHARDS = [ShardId(number) for number in range(256)]
+
+
+async def owner(world: World, *, appended: int = 1) -> HostStore:
+    store = world.store(ME)
+    await store.take_over("a:1")
+    for seq in range(1, appended + 1):
+        await store.append(Seq(seq), b"body")
+    return store
+
+
+async def test_every_field_of_every_row_comes_back_as_it_was(world: World) -> None:
+    """DB-1: what is loaded is what was flushed, optional fields set and unset, microseconds and all."""
+    user, now = new_user(), await world.now()
+    items = [
+        item(),
+        item(install_event_at=None, last_played_at=None, total_playtime_s=0, is_hidden=False),
+        item(acquisition_type="free_to_play", installation_status="repair_needed"),
+    ]
+    lives = [live(), live(platform=None, device_id="", too_fast=False)]
+    endeds = [ended(), ended(platform=None, device_id="", end_reason="timeout", duration_s=0)]
+    purchases, commands = [purchase(user), purchase(user)], [command(now), command(now, b"")]
+    anomalies = [anomaly(), anomaly(kind="live_session_limit", session_id=None)]
+    outbox = [outbox_row(user, 1, 0), outbox_row(user, 1, 1), outbox_row(user, 2**40, 0)]
+
+    store = await owner(world)
+    await store.flush(
+        batch(
+            1,
+            items=[(user, one) for one in items],
+            sessions_live=[(user, one) for one in lives],
+            sessions_ended=[(user, one) for one in endeds],
+            purchases=purchases,
+            commands=[(user, one) for one in commands],
+            anomalies=[(user, one) for one in anomalies],
+            outbox=outbox,
+        )
+    )
+
+    library = (await world.loader.libraries([user]))[user]
+    assert library.items == {one.product_id: one for one in items}
+    assert {(key.order_id, key.product_id) for key in library.purchases} == {
+        (row.order_id, row.product_id) for row in purchases
+    }
+    assert dict(await by_session(world)) == {one.session_id: (user, one) for one in lives}
+    found = await world.loader.ended_sessions([(user, one.session_id) for one in endeds])
+    assert found == {one.session_id: one for one in endeds}
+    assert (await world.loader.commands([user]))[user] == {one.command_id: one for one in commands}
+    assert by_id(await world.anomalies()) == by_id((user, one) for one in anomalies)
+    assert await world.outbox() == outbox
+
+
+def by_id(anomalies: Iterable[tuple[UserId, Anomaly]]) -> dict[bytes, tuple[UserId, Anomaly]]:
+    return {one.anomaly_id: (user, one) for user, one in anomalies}
+
+
+async def by_session(world: World) -> list[tuple[SessionId, tuple[UserId, LiveSession]]]:
+    return [(one.session_id, (user, one)) for user, one in await world.loader.live_sessions(ALL_SHARDS)]
+
+
+async def test_a_later_image_replaces_the_earlier_one(world: World) -> None:
+    """State upserts: one image a key, the newest."""
+    user, first = new_user(), item()
+    store = await owner(world, appended=2)
+    await store.flush(batch(1, items=[(user, first)]))
+    second = replace(
+        first,
+        installation_status="error",
+        install_event_at=None,
+        last_played_at=Micros(first.added_at + 9),
+        total_playtime_s=3,
+        is_hidden=False,
+        acquisition_type="gift",
+        added_at=Micros(first.added_at - 5),
+    )
+    await store.flush(batch(2, items=[(user, second)]))
+    assert (await world.loader.libraries([user]))[user].items == {first.product_id: second}
+
+
+async def test_a_session_lives_beats_and_ends(world: World) -> None:
+    """R-PT-4: whole rows for what is new or changed, heartbeats for what only beat; a beat that counts ends a flood of
+    those that came too fast (R-PT-8)."""
+    user, session = new_user(), live(too_fast=False)
+    store = await owner(world, appended=4)
+    await store.flush(batch(1, sessions_live=[(user, session)]))
+    flooding = replace(session, too_fast=True, interval_s=90)
+    await store.flush(batch(2, sessions_live=[(user, flooding)]))
+    assert await by_session(world) == [(session.session_id, (user, flooding))]
+
+    beat = Micros(session.started_at + 60 * SECOND + 1)
+    await store.flush(batch(3, heartbeats=[(session.session_id, beat, 120)]))
+    beaten = replace(session, last_heartbeat_at=beat, interval_s=120, too_fast=False)
+    assert await by_session(world) == [(session.session_id, (user, beaten))]
+
+    over = end_of(beaten, 61)
+    await store.flush(batch(4, sessions_ended=[(user, over)]))
+    assert await by_session(world) == []
+    assert await world.loader.ended_sessions([(user, over.session_id)]) == {over.session_id: over}
+
+
+async def test_a_flush_larger_than_one_statement_is_written_whole(world: World) -> None:
+    """Rows are sent a bounded number at a time, in one transaction."""
+    users = [new_user() for _ in range(4500)]
+    sessions = [live(device_id="", too_fast=False) for _ in users]
+    store = await owner(world, appended=2)
+    await store.flush(batch(1, sessions_live=list(zip(users, sessions, strict=True))))
+    beats = [(one.session_id, Micros(one.last_heartbeat_at + n), 60) for n, one in enumerate(sessions)]
+    await store.flush(batch(2, heartbeats=beats))
+
+    found = {one.session_id: one.last_heartbeat_at for _, one in await world.loader.live_sessions(ALL_SHARDS)}
+    assert found == {session_id: at for session_id, at, _ in beats}
+
+
+async def test_a_flush_cuts_the_journal_and_moves_the_progress_together(world: World) -> None:
+    """Rows up to the seq are gone, later ones and other hosts' stay."""
+    store = await owner(world, appended=5)
+    theirs = world.store(OTHER)
+    await theirs.take_over("b:1")
+    await theirs.append(Seq(1), b"theirs")
+
+    await store.flush(batch(2))
+    assert [seq for seq, _ in await world.journal(ME)] == [3, 4, 5]
+    await store.flush(batch(4))
+    assert [seq for seq, _ in await world.journal(ME)] == [5]
+    assert [seq for seq, _ in await world.journal(OTHER)] == [1]
+    claim = await world.store(ME).take_over("a:2")
+    assert (claim.flushed_seq, claim.next_seq) == (4, 6)
+
+
+async def test_progress_never_goes_back(world: World) -> None:
+    """A flush behind the tables is a mistake of ours, and refused."""
+    store = await owner(world, appended=3)
+    await store.flush(batch(2))
+    with pytest.raises(CommitRefused):
+        await store.flush(batch(1))
+    await store.flush(batch(2))
+    await store.flush(batch(3))
+
+
+USER = UserId(uuid4().bytes)
+OLD_LIVE, OLD_ENDED, OLD_ITEM = live(), ended(), item()
+OLD_PURCHASE, OLD_ANOMALY, OLD_OUTBOX = purchase(USER), anomaly(), outbox_row(USER, 1)
+LIVE_ELSEWHERE = (new_user(), OLD_LIVE)
+
+REFUSED: dict[str, Callable[[], FlushBatch]] = {
+    "NUL in text": lambda: batch(2, sessions_live=[(USER, live(device_id="a\0b"))]),
+    "lone surrogate in text": lambda: batch(2, sessions_ended=[(USER, ended(device_id="\ud800"))]),
+    "interval beyond integer": lambda: batch(2, sessions_live=[(USER, live(interval_s=2**31))]),
+    "duration beyond integer": lambda: batch(2, sessions_ended=[(USER, ended(duration_s=2**31))]),
+    "total beyond bigint": lambda: batch(2, items=[(USER, item(total_playtime_s=2**63))]),
+    "beat of an unknown session": lambda: batch(2, heartbeats=[(SessionId(uuid4().bytes), Micros(1), 60)]),
+    "beat of an ended session": lambda: batch(2, heartbeats=[(OLD_ENDED.session_id, Micros(1), 60)]),
+    "two beats of one session": lambda: batch(2, heartbeats=[(OLD_LIVE.session_id, Micros(n), 60) for n in (1, 2)]),
+    "an ended session lives again": lambda: batch(2, sessions_live=[(USER, live(session_id=OLD_ENDED.session_id))]),
+    "a second end": lambda: batch(2, sessions_ended=[(USER, OLD_ENDED)]),
+    "another user's session": lambda: batch(2, sessions_live=[LIVE_ELSEWHERE]),
+    "two items of a product": lambda: batch(2, items=[(USER, item(product_id=OLD_ITEM.product_id))]),
+    "an item of another product": lambda: batch(2, items=[(USER, item(item_id=OLD_ITEM.item_id))]),
+    "one item twice": lambda: batch(2, items=[(USER, OLD_ITEM), (USER, OLD_ITEM)]),
+    "a purchase again": lambda: batch(2, purchases=[OLD_PURCHASE]),
+    "an anomaly again": lambda: batch(2, anomalies=[(USER, OLD_ANOMALY)]),
+    "an outbox key again": lambda: batch(2, outbox=[OLD_OUTBOX]),
+}
+
+
+@pytest.mark.parametrize("broken", REFUSED.values(), ids=REFUSED.keys())
+async def test_a_refused_row_leaves_everything_as_it_was(world: World, broken: Callable[[], FlushBatch]) -> None:
+    """ENGINE.md, "Flush": always everything or nothing, so that replay applies nothing twice."""
+    store = await owner(world, appended=2)
+    await store.flush(
+        batch(
+            1,
+            items=[(USER, OLD_ITEM)],
+            sessions_live=[(USER, OLD_LIVE)],
+            sessions_ended=[(USER, OLD_ENDED)],
+            purchases=[OLD_PURCHASE],
+            anomalies=[(USER, OLD_ANOMALY)],
+            outbox=[OLD_OUTBOX],
+        )
+    )
+    before = await everything(world, USER)
+    user, now = new_user(), await world.now()
+    bad = broken()
+    mixed = replace(
+        bad,
+        items=[(user, item()), *bad.items],
+        sessions_live=[*bad.sessions_live, (user, live())],
+        purchases=[purchase(user), *bad.purchases],
+        commands=[(user, command(now))],
+        outbox=[outbox_row(user, 2), *bad.outbox],
+        gifts=[ShardGift(ShardId(0), Term(1), OTHER)],
+    )
+
+    with pytest.raises(CommitRefused):
+        await store.flush(mixed)
+
+    assert await everything(world, USER) == before
+    assert await everything(world, user) == (before[0], before[1], before[2], *await nothing(world, user))
+    await store.flush(replace(mixed, **dict.fromkeys(FlushBatch.__struct_fields__[1:-1], ())))
+
+
+async def everything(world: World, user: UserId) -> tuple[object, ...]:
+    """All that a flush may change."""
+    return (
+        await world.journal(ME),
+        (await world.map_reader.read_map()).shards[ShardId(0)],
+        (await world.outbox(), by_id(await world.anomalies()), dict(await by_session(world))),
+        await world.loader.libraries([user]),
+        await world.loader.commands([user]),
+    )
+
+
+async def nothing(world: World, user: UserId) -> tuple[object, ...]:
+    stranger = new_user()
+    return (
+        {user: (await world.loader.libraries([stranger]))[stranger]},
+        {user: (await world.loader.commands([stranger]))[stranger]},
+    )
+
+
+async def test_a_shard_is_given_away_at_its_term_only(world: World) -> None:
+    """ENGINE.md, "Moving a shard": an update with our host and the term we know; the term goes up by one."""
+    store = await owner(world, appended=1)
+    given = await store.flush(
+        batch(
+            1,
+            gifts=[
+                ShardGift(ShardId(0), Term(1), OTHER),
+                ShardGift(ShardId(2), Term(9), OTHER),
+                ShardGift(ShardId(1), Term(1), ME),
+                ShardGift(ShardId(4), Term(1), HostId(2)),
+            ],
+        )
+    )
+
+    assert given == {0, 4}
+    owners = await store.read_shards()
+    assert owners[ShardId(0)] == ShardOwner(ShardId(0), OTHER, Term(2))
+    assert owners[ShardId(4)] == ShardOwner(ShardId(4), HostId(2), Term(2))
+    assert owners[ShardId(2)] == ShardOwner(ShardId(2), ME, Term(1))
+    assert owners[ShardId(1)] == ShardOwner(ShardId(1), OTHER, Term(1))
+
+
+async def test_a_shard_is_given_away_without_anything_to_flush(world: World) -> None:
+    """A quiet host must be able to give its shards away, too."""
+    store = await owner(world, appended=0)
+    assert await store.flush(batch(0, gifts=[ShardGift(ShardId(0), Term(1), OTHER)])) == {0}
+    assert await store.flush(batch(0, gifts=[ShardGift(ShardId(0), Term(2), OTHER)])) == frozenset()
+
+
+@pytest.mark.parametrize("happened", [False, True])
+async def test_recovery_finds_how_far_the_tables_are(world: World, happened: bool) -> None:
+    """ENGINE.md, "Flush": unknown outcome; what it finds is true of the gifts as well."""
+    user, bought = new_user(), item()
+    store = await owner(world, appended=1)
+    whole = batch(1, items=[(user, bought)], gifts=[ShardGift(ShardId(0), Term(1), OTHER)])
+    world.lose("flush", happened=happened)
+
+    with pytest.raises(OutcomeUnknown):
+        await store.flush(whole)
+    flushed, owners = await store.recover_flush()
+
+    assert flushed == (1 if happened else 0)
+    assert owners[ShardId(0)].host_id == (OTHER if happened else ME)
+    assert len(owners) == 256
+    if not happened:
+        assert await store.flush(whole) == {0}
+    assert (await world.loader.libraries([user]))[user].items == {bought.product_id: bought}
+    await store.append(Seq(2), b"goes on")
+    await store.flush(batch(2))
+
+
+async def test_a_flush_on_its_way_never_happens_after_recovery(world: World) -> None:
+    """As for a commit: the former backend is ended before the progress is read."""
+    world.impatient()
+    store = await owner(world, appended=1)
+    held = world.hold("flush")
+    with pytest.raises(OutcomeUnknown):
+        await store.flush(batch(1, outbox=[outbox_row(new_user(), 1)]))
+
+    flushed, _ = await store.recover_flush()
+    await held.release()
+
+    assert flushed == 0
+    assert await world.outbox() == []
+    await store.flush(batch(1))
+
+
+async def test_a_cancelled_flush_leaves_recovery_to_tell(world: World) -> None:
+    """Its session carries nothing on: half a transaction must not meet the next one."""
+    user = new_user()
+    store = await owner(world, appended=1)
+    held = world.hold("flush")
+    flush = asyncio.create_task(store.flush(batch(1, outbox=[outbox_row(user, 1)])))
+    await held.arrived()
+    flush.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await flush
+    await held.release()
+
+    with pytest.raises(OutcomeUnknown):
+        await store.flush(batch(1))
+    flushed, _ = await store.recover_flush()
+    assert (flushed, len(await world.outbox())) == (1, 1)
+
+
+async def test_commits_go_on_while_a_flush_is_under_way(world: World) -> None:
+    """Two sessions: a flush never blocks a commit, nor the other way round."""
+    store = await owner(world, appended=1)
+    held = world.hold("flush")
+    flush = asyncio.create_task(store.flush(batch(1)))
+    await held.arrived()
+    await store.append(Seq(2), b"meanwhile")
+    await store.check_fence()
+    flush.cancel()
+    await asyncio.gather(flush, return_exceptions=True)
+    await held.release()
+    assert [seq for seq, _ in await world.journal(ME)] == [2]
+
+
+async def test_the_backlog_counts_what_waits_in_the_outbox(world: World) -> None:
+    """Promise 6: above a mark, writes get 503."""
+    user = new_user()
+    store = await owner(world)
+    assert await store.outbox_backlog() == 0
+    await store.flush(batch(1, outbox=[outbox_row(user, 1, n) for n in range(7)]))
+    assert await store.outbox_backlog() == 7
+
+
+async def test_ended_sessions_need_not_have_been_flushed_alive(world: World) -> None:
+    """A session may start and end between two flushes."""
+    user, over = new_user(), ended()
+    store = await owner(world)
+    await store.flush(batch(1, sessions_ended=[(user, over)]))
+    found: dict[SessionId, EndedSession] = await world.loader.ended_sessions([(user, over.session_id)])
+    assert found == {over.session_id: over}

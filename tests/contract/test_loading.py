@@ -1,0 +1,98 @@
+"""What is loaded: only what was asked for, and something for everyone asked for."""
+
+import pytest
+
+from actors.domain.ids import SECOND, HostId, Micros, Seq, SessionId, ShardId, UserId, shard_of
+from actors.domain.model import Library
+from actors.ports import StoreUnavailable
+from tests.contract.rows import batch, command, ended, item, live, new_user, purchase
+from tests.contract.world import World
+
+
+async def flushed(world: World, **rows: object) -> None:
+    store = world.store(HostId(0))
+    await store.take_over("a:1")
+    await store.append(Seq(1), b"body")
+    await store.flush(batch(1, **rows))
+
+
+async def test_live_sessions_are_those_of_the_shards_asked_for(world: World) -> None:
+    """A host that takes a shard over loads all of that shard's live sessions, and no other's (R-PT-3)."""
+    owners = [new_user() for _ in range(40)]
+    sessions = [(user, live()) for user in owners]
+    await flushed(world, sessions_live=sessions, sessions_ended=[(owners[0], ended())])
+    shards = {shard_of(user) for user in owners[:20]}
+
+    found = await world.loader.live_sessions(sorted(shards))
+    assert dict(found) == {user: one for user, one in sessions if shard_of(user) in shards}
+    assert len(found) == len(dict(found))
+    assert await world.loader.live_sessions([]) == []
+    assert await world.loader.live_sessions([ShardId(n) for n in range(256) if n not in map(shard_of, owners)]) == []
+
+
+async def test_everyone_asked_for_has_a_library(world: World) -> None:
+    """An empty one for who has nothing: to be loaded is not to own."""
+    rich, other, stranger = new_user(), new_user(), new_user()
+    mine, theirs, bought = item(), item(), purchase(rich)
+    await flushed(world, items=[(rich, mine), (other, theirs)], purchases=[bought])
+
+    libraries = await world.loader.libraries([rich, stranger])
+    assert set(libraries) == {rich, stranger}
+    assert libraries[rich].items == {mine.product_id: mine}
+    assert [key.order_id for key in libraries[rich].purchases] == [bought.order_id]
+    assert libraries[stranger] == Library()
+
+
+async def test_commands_are_remembered_for_ten_minutes_of_real_time(world: World) -> None:
+    """Promise 2: longer than any router tries again, and no longer."""
+    user, stranger, now = new_user(), new_user(), await world.now()
+    recent = command(Micros(now - 590 * SECOND))
+    old = command(Micros(now - 601 * SECOND))
+    older = command(Micros(now - 3 * 86_400 * SECOND))
+    await flushed(world, commands=[(user, recent), (user, old), (user, older)])
+
+    found = await world.loader.commands([user, stranger])
+    assert found == {user: {recent.command_id: recent}, stranger: {}}
+
+
+async def test_housekeeping_keeps_remembered_commands(world: World) -> None:
+    """Partitions are made while rows of their day are there already, and dropped only when old."""
+    user, now = new_user(), await world.now()
+    recent = command(Micros(now - 5 * SECOND))
+    older = command(Micros(now - 4 * 86_400 * SECOND))
+    await flushed(world, commands=[(user, recent), (user, older)])
+
+    for _ in range(2):
+        await world.supervisor.keep_partitions()
+
+    assert (await world.loader.commands([user]))[user] == {recent.command_id: recent}
+
+
+async def test_an_ended_session_is_found_by_its_owner_only(world: World) -> None:
+    """R-SEC-2: anyone else's id cannot be told from an absent one."""
+    user, stranger = new_user(), new_user()
+    over, alive = ended(), live()
+    await flushed(world, sessions_ended=[(user, over)], sessions_live=[(user, alive)])
+
+    asked = [(user, over.session_id), (user, alive.session_id), (stranger, over.session_id)]
+    assert await world.loader.ended_sessions(asked) == {over.session_id: over}
+    assert await world.loader.ended_sessions(asked[1:]) == {}
+    assert await world.loader.ended_sessions([]) == {}
+    assert await world.loader.ended_sessions([(user, SessionId(bytes(16)))]) == {}
+
+
+async def test_loading_without_a_server_can_be_tried_again(world: World) -> None:
+    """``StoreUnavailable``, and nothing else."""
+    user = UserId(bytes(16))
+    await world.stop()
+    for call in (
+        world.loader.live_sessions([ShardId(0)]),
+        world.loader.libraries([user]),
+        world.loader.commands([user]),
+        world.loader.ended_sessions([(user, SessionId(bytes(16)))]),
+        world.map_reader.read_map(),
+        world.supervisor.wanted_hosts(),
+        world.clock.clock_origin(1.0),
+    ):
+        with pytest.raises(StoreUnavailable):
+            await call
