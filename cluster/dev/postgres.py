@@ -65,6 +65,7 @@ class Postgres(Part):
         if not (self._place.data / "PG_VERSION").exists():
             self.site.progress(self.name, "creating the database cluster")
             self._create_cluster()
+        self._remove_stale_lock()
         (port,) = self.site.ports.take(self.name)
         self.site.progress(self.name, "starting")
         options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
@@ -108,6 +109,13 @@ class Postgres(Part):
 
     def forget(self) -> None:
         remove_place(self.site.state)
+
+    def _remove_stale_lock(self) -> None:
+        """After a crash: Postgres believes the file as long as its pid exists, be it a zombie's or somebody else's.
+
+        Called when no process works in the data directory any more, which is what the file is about.
+        """
+        (self._place.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _create_cluster(self) -> None:
         new, password_file = self._place.home / "data.new", self._place.home / "password"

@@ -76,10 +76,15 @@ def _installed_programs() -> Path:
 
 
 def _copied_programs(installed: Path, outside: Path) -> Path:
+    """With the libraries that the wheel keeps beside its package, found by the programs relative to themselves."""
+    package = installed.parent
+    libraries = package.with_name(f"{package.name}.libs")
     copy = outside / f"programs-{installed.stat().st_mtime_ns}"
     if not copy.exists():
         partial = outside / "programs.new"
         shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(installed, partial, symlinks=True)
+        shutil.copytree(installed, partial / package.name / installed.name, symlinks=True)
+        if libraries.is_dir():
+            shutil.copytree(libraries, partial / libraries.name, symlinks=True)
         partial.rename(copy)
-    return copy
+    return copy / package.name / installed.name

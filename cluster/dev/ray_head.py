@@ -4,6 +4,9 @@ Ray on Linux replaces 127.0.0.1 by the machine's outward address and listens on 
 `RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0` makes the head node do what it does on macOS: use 127.0.0.1 everywhere. Drivers
 reach it as `[::ffff:127.0.0.1]`, a spelling of that address which they do not replace.
 
+Without a mode of authentication, Ray takes the one that a token left in the home directory by any earlier `ray.init()`
+suggests, and then refuses drivers that have no token: so the mode is said. Loopback is what protects this node.
+
 All its processes share the Unix session of `ray start --block`, so that is how they are found and ended. Nothing that
 Ray keeps outlives a stop: its directory is a short path (a Unix socket's is limited to 107 bytes) removed with it.
 """
@@ -39,6 +42,7 @@ PROBE_TIMEOUT_S = 1.0
 
 ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",
     "RAY_health_check_period_ms": "500",

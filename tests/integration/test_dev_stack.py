@@ -98,6 +98,18 @@ async def test_postgres_survives_a_killed_postmaster_with_its_data_and_its_port(
     await connection.close()
 
 
+def test_postgres_starts_although_its_killed_postmaster_is_still_a_zombie(stack: DevStack) -> None:
+    """Its parent may be an init process that reaps late, or never."""
+    stack.up(["postgres"])
+    killed = stack.postgres.pid
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    _wait_for(lambda: psutil.Process(killed).status() == psutil.STATUS_ZOMBIE)
+    DevStack(stack.directory).up(["postgres"])  # another instance, which is not asked to reap it
+    assert psutil.Process(killed).status() == psutil.STATUS_ZOMBIE
+    assert stack.postgres.execute("select 1") == "1"
+
+
 async def test_kafka_survives_a_kill_with_its_messages(stack: DevStack) -> None:
     stack.up(["kafka"])
     brokers = stack.environment()["KAFKA_BROKERS"]
