@@ -3,9 +3,9 @@ the rest."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,17 +84,14 @@ async def open_door(
     """``rest_client`` reaches FastAPI without the fast path in front of it. USER owns GAME and OTHER_GAME."""
     engine = engine or RuleEngine()
     engine.buy(USER, GAME, OTHER_GAME)
-    base = DoorSettings(
-        auth=auth or AuthSettings(hs256_secret=SECRET),
-        run_dir=run_dir,
-        host="127.0.0.1",
-        port=0,
-        drain_grace_s=5.0,
-        drain_idle_s=0.5,
-        limits=limits or WireLimits(),
-    )
+    defaults = {"host": "127.0.0.1", "port": 0, "drain_grace_s": 5.0, "drain_idle_s": 0.5}
     door = Door(
-        replace(base, **settings),
+        DoorSettings(
+            auth=auth or AuthSettings(hs256_secret=SECRET),
+            run_dir=run_dir,
+            limits=limits or WireLimits(),
+            **{**defaults, **settings},
+        ),
         actors=engine,
         history=engine,
         service_now=engine.service_now,
@@ -109,6 +106,13 @@ async def open_door(
         await client.aclose()
         await rest.aclose()
         await door.drain()
+
+
+async def until(condition: Callable[[], object], *, timeout_s: float = 10.0) -> None:
+    """Waits until the condition holds; ``TimeoutError`` if it does not in time."""
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110  # what is waited for has no event of its own
+            await asyncio.sleep(0.001)
 
 
 def code_of(answer: httpx.Response) -> str:
