@@ -4,7 +4,8 @@ service would, and the ledger checked afterwards, to the second.
 Reading order: ``playfile`` (the rows), ``plan`` (what is bought and played, by whom), ``schedule`` (whose turn it is);
 then what talks to the service: ``pause`` and ``patience`` (how it waits), ``service`` (HTTP), ``payments`` (Kafka),
 ``shelf`` and ``player`` (a client), ``crowd`` (all of them); what is kept: ``told`` (what clients were told) and
-``figures``; and the judgement: ``check`` (pure), ``evidence`` (what it is given), ``report``. ``run`` puts it together.
+``figures``; the judgement: ``check`` (pure) and ``evidence`` (what it is given). ``run`` puts it together, against what
+``target`` and ``finding`` say is there; ``progress`` and ``report`` show it; ``main`` is the command.
 
 Nothing here knows the service's code: it speaks HTTP and Kafka, and reads the tables of the specification.
 """

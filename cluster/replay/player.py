@@ -17,7 +17,7 @@ from cluster.replay.service import Answer, Refused, Service, error_code
 from cluster.replay.told import ToldEnd, ToldSession
 
 DEVICE = "replay"
-FRUITLESS_SESSIONS = 20
+FRUITLESS_SESSIONS = 10
 """Sessions in a row that end before a single beat was acknowledged, before a client takes it for a fault: of the
 service, or a clock rate that is not the service's."""
 

@@ -1,0 +1,85 @@
+"""`library replay` itself: reads, finds the service, plays, reports."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+
+from cluster.replay.evidence import PostgresTables
+from cluster.replay.finding import Overrides, find_service
+from cluster.replay.patience import Patience
+from cluster.replay.plan import Plan, PlanOptions, make_plan
+from cluster.replay.playfile import read_play_file
+from cluster.replay.progress import shown
+from cluster.replay.report import as_json, print_outcome, print_plan
+from cluster.replay.run import Outcome, Pace, Replay, Surroundings, ctrl_c_cuts
+from cluster.replay.target import Target, clock_rate_of, headers_maker, purchases_topic
+
+EXACT, NOT_EXACT, INTERRUPTED = 0, 1, 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The command line. ``rate`` None: what Postgres says, else what is configured."""
+
+    file: Path
+    scale: float
+    cap_hours: float
+    limit_rows: int | None
+    lanes: int
+    workers: int
+    rate: float | None
+    patience_s: float
+    seed: int
+    json_file: Path | None
+
+
+def replay_file(options: Options, overrides: Overrides, environ: Mapping[str, str], console: Console) -> int:
+    """The exit status. Raises ``BadPlayFile``, and what ``find_service`` raises."""
+    rows = read_play_file(options.file, options.limit_rows)
+    target, configured_rate = find_service(environ, overrides)
+    plan = make_plan(rows, PlanOptions(scale=options.scale, cap_hours=options.cap_hours, seed=options.seed))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            pace, outcome = runner.run(_run(plan, target, options, configured_rate, console))
+    except asyncio.CancelledError:
+        console.print("Interrupted: nothing was checked.")
+        return INTERRUPTED
+    print_outcome(console, plan, pace, outcome)
+    if options.json_file is not None:
+        report = json.dumps(as_json(plan, pace, outcome), indent=2, ensure_ascii=False)
+        options.json_file.write_text(report + "\n", encoding="utf-8")
+    if not outcome.is_exact:
+        return NOT_EXACT
+    return INTERRUPTED if outcome.cut else EXACT
+
+
+async def _run(
+    plan: Plan, target: Target, options: Options, configured_rate: float, console: Console
+) -> tuple[Pace, Outcome]:
+    stored_rate = await clock_rate_of(target.postgres_dsn)
+    rate = options.rate or stored_rate or configured_rate
+    if stored_rate is not None and rate != stored_rate:
+        console.print(f"[yellow]The service's clock runs at {stored_rate:g}, not at the {rate:g} of --rate.[/]")
+    pace = Pace(
+        rate=rate,
+        workers=options.workers,
+        lanes=options.lanes,
+        seed=options.seed,
+        patience=Patience(total_s=options.patience_s),
+    )
+    print_plan(console, plan, pace, options.scale, options.cap_hours)
+    surroundings = Surroundings(
+        url=target.url,
+        headers_of=headers_maker(target),
+        open_topic=lambda retries: purchases_topic(target, retries),
+        tables=PostgresTables(target.postgres_dsn),
+    )
+    replay = Replay(plan, pace, surroundings)
+    with ctrl_c_cuts(replay.pause):
+        async with shown(replay, console):
+            return pace, await replay.run()
