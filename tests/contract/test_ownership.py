@@ -148,3 +148,20 @@ async def test_without_a_server_a_takeover_can_be_tried_again(world: World) -> N
     await world.stop()
     with pytest.raises(StoreUnavailable):
         await store.take_over("a:1")
+
+
+async def test_an_owner_that_recovered_is_deposed_like_any_other(world: World) -> None:
+    """A replaced session holds the lock again: a takeover finds and ends it."""
+    old, new = world.store(ME), world.store(ME)
+    await old.take_over("old:1")
+    await world.break_connections()
+    await old.recover_journal(None)
+    await old.recover_flush()
+    await old.append(Seq(1), b"recovered")
+    await new.take_over("new:1")
+
+    with pytest.raises(OutcomeUnknown):
+        await old.append(Seq(2), b"too late")
+    with pytest.raises(OutcomeUnknown):
+        await old.flush(batch(1))
+    assert await world.journal(ME) == [(1, b"recovered")]
