@@ -7,6 +7,7 @@ start (boot and clock tick) and is left alone whenever the token differs.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -21,6 +22,7 @@ from cluster.dev.errors import CancelledError, DevStackError
 from cluster.dev.state import State
 
 LOG_LINES = 15
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 LOG_KEPT_BYTES = 4 * 1024 * 1024
 POLL_S = 0.03
 
@@ -192,7 +194,7 @@ class ServerProcess:
 
     def tail(self, lines: int = LOG_LINES) -> tuple[str, ...]:
         """The last lines it wrote since its latest start."""
-        return tuple(self.output().rstrip().splitlines()[-lines:])
+        return tuple(COLOURS.sub("", self.output()).rstrip().splitlines()[-lines:])
 
     def output(self) -> str:
         """What it wrote since its latest start, its last 64 KiB at most."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -81,9 +82,9 @@ class DevStack:
             chosen = [self.part(name) for name in only] if only else list(self.parts)
             fresh = [part for part in chosen if not part.running]
             try:
-                self._side_by_side([part.start for part in chosen])
+                self._side_by_side([(part, part.start) for part in chosen])
             except BaseException:
-                self._side_by_side([part.stop for part in fresh])
+                self._side_by_side([(part, part.stop) for part in fresh])
                 raise
 
     def revive(self, part: Part) -> bool:
@@ -97,7 +98,7 @@ class DevStack:
     def down(self) -> None:
         """Ends every process of every part; data stay for the next start."""
         with self._one_command():
-            self._side_by_side([part.stop for part in self.parts])
+            self._side_by_side([(part, part.stop) for part in self.parts])
 
     def destroy(self) -> None:
         """`down()`, and then removes the data and the directory."""
@@ -133,14 +134,14 @@ class DevStack:
         with file_lock(self.directory / "command.lock", COMMAND_TIMEOUT_S, problem):
             yield
 
-    def _side_by_side(self, actions: list[Callable[[], None]]) -> None:
+    def _side_by_side(self, actions: list[tuple[Part, Callable[[], None]]]) -> None:
         """Raises the first real error after all actions have returned; the first one cancels pending starts."""
         if not actions:
             return
         cancelled = self._site.cancelled
         cancelled.clear()
         with ThreadPoolExecutor(max_workers=len(actions)) as pool:
-            futures: list[Future[None]] = [pool.submit(action) for action in actions]
+            futures: list[Future[None]] = [pool.submit(_named, part, action) for part, action in actions]
             try:
                 wait(futures, return_when=FIRST_EXCEPTION)
             finally:
@@ -152,3 +153,11 @@ class DevStack:
         errors.sort(key=lambda error: isinstance(error, CancelledError))
         if errors:
             raise errors[0]
+
+
+def _named(part: Part, action: Callable[[], None]) -> None:
+    """What the operating system refuses becomes the part's error."""
+    try:
+        action()
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DevStackError(part.name, f"cannot be started or stopped: {error}", part.process.tail()) from error
