@@ -10,7 +10,7 @@ from persistence.kafka.connection import KAFKA_ERRORS
 
 log = logging.getLogger(__name__)
 
-GRACE_S = 5.0
+GRACE_S = 2.0
 
 
 async def close_consumer(consumer: AIOKafkaConsumer) -> None:
@@ -25,14 +25,24 @@ async def close_producer(producer: AIOKafkaProducer) -> None:
     A sender that is stuck is cancelled. Should a request of it still get through later, Kafka refuses it: the next
     producer of the same transactional id has fenced it, and without one it is a duplicate of what is sent again.
     """
+    sender: asyncio.Task[Any] | None = producer._sender.sender_task
+    transactions = producer._txn_manager
+    for future in (sender, transactions and transactions._transaction_waiter):
+        if future is not None:
+            future.add_done_callback(look_at)
     if await _soon(producer.stop()):
         return
-    sender: asyncio.Task[Any] | None = producer._sender.sender_task
     if sender is not None and not sender.done():
         sender.cancel()
         await asyncio.wait({sender}, timeout=GRACE_S)
         sender.cancel()
     await _soon(producer.client.close())
+
+
+def look_at(future: "asyncio.Future[Any]") -> None:
+    """Its error is known already from elsewhere; asyncio need not complain that nobody asked for it."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def _soon(ending: Any) -> bool:

@@ -34,6 +34,7 @@ class KafkaConnection:
             "security_protocol": self.security_protocol,
             "request_timeout_ms": int(self.request_timeout_s * 1000),
             "metadata_max_age_ms": 30_000,
+            "retry_backoff_ms": 250,
         }
         if self.security_protocol.endswith("SSL"):
             arguments["ssl_context"] = create_ssl_context(

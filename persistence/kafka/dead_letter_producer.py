@@ -25,6 +25,16 @@ MAX_MESSAGE_BYTES = 4_194_304
 MAX_KEPT_KEY_BYTES = 1_024
 
 
+KEPT_MS = 30 * 24 * 3_600 * 1_000
+
+
+def dead_letter_topic(name: str, *, partitions: int = 1, replication_factor: int = 1) -> Topic:
+    """As it is created in development: it takes any message that a topic of Kafka's defaults can hold, and keeps it for
+    a month, for operators to look at."""
+    configs = {"max.message.bytes": str(MAX_MESSAGE_BYTES), "retention.ms": str(KEPT_MS)}
+    return Topic(name=name, partitions=partitions, replication_factor=replication_factor, configs=configs)
+
+
 class DeadLetterProducer:
     """Opened by the first letter, and again after a failure. Calls may overlap."""
 

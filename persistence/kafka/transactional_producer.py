@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaProducer
 
 from actors.relay.ports import Message, PublishFailed
-from persistence.kafka.closing import close_producer
+from persistence.kafka.closing import close_producer, look_at
 from persistence.kafka.connection import KAFKA_ERRORS, KafkaConnection
 from persistence.kafka.topics import Topic, ensure_topics
 
@@ -23,7 +23,7 @@ class TransactionalProducer:
         topic: Topic,
         transactional_id: str,
         create_topics: bool = False,
-        deadline_s: float = 20.0,
+        deadline_s: float = 10.0,
     ) -> None:
         self._connection = connection
         self._topic = topic
@@ -50,10 +50,11 @@ class TransactionalProducer:
             raise PublishFailed("the producer was not opened")
         async with _done_within(self._deadline_s):
             await producer.begin_transaction()
-            sent = [
-                await producer.send(self._topic.name, message.value, key=message.key, headers=list(message.headers))
-                for message in messages
-            ]
+            sent = []
+            for message in messages:
+                headers = list(message.headers)
+                sent.append(await producer.send(self._topic.name, message.value, key=message.key, headers=headers))
+                sent[-1].add_done_callback(look_at)
             # Committing does not tell about a message that Kafka refused: only its own future does.
             await asyncio.gather(*sent)
             await producer.commit_transaction()

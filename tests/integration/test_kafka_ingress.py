@@ -13,11 +13,11 @@ from actors.domain.ids import UserId
 from actors.ingress.decoding import routes
 from actors.ingress.ingress import IngressLimits, keep_ingress
 from actors.ingress.metrics import IngressMetrics
-from actors.ingress.ports import BrokerUnavailable
+from actors.ingress.ports import BrokerUnavailable, DeadLetter, Partition, Record
 from cluster.dev.stack import DevStack
 from persistence.kafka.connection import KafkaConnection
 from persistence.kafka.consumer import KafkaConsumer
-from persistence.kafka.dead_letter_producer import DeadLetterProducer
+from persistence.kafka.dead_letter_producer import DeadLetterProducer, dead_letter_topic
 from persistence.kafka.topics import Topic
 from tests.memory.engine import MemoryCalls, MemoryEngine
 from tests.memory.faults import Faults
@@ -37,9 +37,10 @@ class Place:
     def __init__(self, brokers: str) -> None:
         self.connection = KafkaConnection(brokers=brokers, request_timeout_s=5)
         self.mark = uuid4().hex[:8]
-        self.purchases, self.installed, self.uninstalled, self.dead = (
-            Topic(name=f"{self.mark}.{name}") for name in (PURCHASED, INSTALLED, UNINSTALLED, "dead")
+        self.purchases, self.installed, self.uninstalled = (
+            Topic(name=f"{self.mark}.{name}") for name in (PURCHASED, INSTALLED, UNINSTALLED)
         )
+        self.dead = dead_letter_topic(f"{self.mark}.dead")
         self.engine = MemoryEngine()
         self.calls = MemoryCalls(self.engine, Faults())
 
@@ -156,8 +157,24 @@ async def test_poison_goes_to_the_dead_letter_topic_as_it_was(place: Place) -> N
     )
     large = dict(by_key[b"k5"].headers)
     assert large["dead-letter-reason"] == b"too_large"
-    assert (by_key[b"k5"].value, large.get("dead-letter-truncated")) in ((b"", b"1"), (too_large, None))
+    assert (by_key[b"k5"].value, large.get("dead-letter-truncated")) == (too_large, None)
     assert await place.unread() == 0
+
+
+async def test_a_dead_letter_that_its_topic_cannot_hold_keeps_its_place(place: Place) -> None:
+    """R-EVT-4: it must not block its partition."""
+    small = Topic(name=place.dead.name, partitions=1, configs={"max.message.bytes": "100000"})
+    producer = DeadLetterProducer(place.connection, topic=small, create_topics=True)
+    record = Record(
+        partition=Partition("t", 3), offset=8, timestamp_ms=1, key=b"k" * 5_000, value=b"v" * 200_000, headers=()
+    )
+    await producer.put(DeadLetter(record=record, reason="not_json", detail=""))
+    await producer.close()
+    (letter,) = await read_messages(place.connection.brokers, small.name, lambda found: len(found) == 1)
+    headers = dict(letter.headers)
+    assert (letter.key, letter.value) == (b"k" * 1_024, b"")
+    assert headers["dead-letter-truncated"] == b"1"
+    assert (headers["dead-letter-partition"], headers["dead-letter-offset"]) == (b"3", b"8")
 
 
 async def test_ingresses_that_come_and_go_lose_nothing(place: Place) -> None:
