@@ -62,7 +62,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the report there as well."
 )
-def replay(url: str | None, kafka: str | None, dsn: str | None, token_secret: str | None, **options: Any) -> int:
+def replay(kafka: str | None, dsn: str | None, token_secret: str | None, **options: Any) -> int:
     """Play FILE (user_id,game_title,hours_played) through the running service.
 
     Purchase events go into Kafka, then every user plays over HTTP as game clients do. In the end each item's total
@@ -73,14 +73,15 @@ def replay(url: str | None, kafka: str | None, dsn: str | None, token_secret: st
     """
     from rich.console import Console
 
-    from cluster.replay.finding import NoTokens, Overrides
+    from cluster.demo import DemoError
     from cluster.replay.main import Options, replay_file
     from cluster.replay.playfile import BadPlayFile
 
-    overrides = Overrides(url=url, kafka=kafka, dsn=dsn, token_secret=token_secret)
+    named = {"KAFKA_BROKERS": kafka, "POSTGRES_DSN": dsn, "AUTH_JWT_HS256_SECRET": token_secret}
+    environ = {**os.environ, **{name: value for name, value in named.items() if value is not None}}
     try:
-        return replay_file(Options(**options), overrides, os.environ, Console())
+        return replay_file(Options(**options), environ, Console())
     except BadPlayFile as error:
         raise click.ClickException(f"{options['file']}, {error}") from error
-    except NoTokens as error:
+    except DemoError as error:
         raise click.ClickException(str(error)) from error

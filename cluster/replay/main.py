@@ -5,26 +5,29 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import uvloop
 from rich.console import Console
 
+from cluster.demo import make_token
 from cluster.replay.evidence import PostgresTables
-from cluster.replay.finding import Overrides, find_service
 from cluster.replay.patience import Patience
 from cluster.replay.plan import Plan, PlanOptions, make_plan
 from cluster.replay.playfile import read_play_file
 from cluster.replay.progress import shown
 from cluster.replay.report import as_json, print_outcome, print_plan
 from cluster.replay.run import Outcome, Pace, Replay, Surroundings, ctrl_c_cuts
-from cluster.replay.target import Target, clock_rate_of, headers_maker, purchases_topic
+from cluster.replay.target import base_url, clock_rate_of, find_settings, purchases_topic
+from cluster.settings import Settings
+from cluster.wiring.values import dsn
 
 EXACT, NOT_EXACT, INTERRUPTED = 0, 1, 130
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The command line. ``rate`` None: what Postgres says, else what is configured."""
+    """The command line. ``url`` None: of the settings. ``rate`` None: what Postgres says, else the settings."""
 
     file: Path
     scale: float
@@ -35,17 +38,18 @@ class Options:
     rate: float | None
     patience_s: float
     seed: int
+    url: str | None
     json_file: Path | None
 
 
-def replay_file(options: Options, overrides: Overrides, environ: Mapping[str, str], console: Console) -> int:
-    """The exit status. Raises ``BadPlayFile``, and what ``find_service`` raises."""
+def replay_file(options: Options, environ: Mapping[str, str], console: Console) -> int:
+    """The exit status. Raises ``BadPlayFile``, ``SettingsError``, ``DevStackError``, ``DemoError``."""
     rows = read_play_file(options.file, options.limit_rows)
-    target, configured_rate = find_service(environ, overrides)
+    settings = find_settings(environ)
     plan = make_plan(rows, PlanOptions(scale=options.scale, cap_hours=options.cap_hours, seed=options.seed))
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            pace, outcome = runner.run(_run(plan, target, options, configured_rate, console))
+            pace, outcome = runner.run(_run(plan, settings, options, console))
     except asyncio.CancelledError:
         console.print("Interrupted: nothing was checked.")
         return INTERRUPTED
@@ -58,11 +62,9 @@ def replay_file(options: Options, overrides: Overrides, environ: Mapping[str, st
     return INTERRUPTED if outcome.cut else EXACT
 
 
-async def _run(
-    plan: Plan, target: Target, options: Options, configured_rate: float, console: Console
-) -> tuple[Pace, Outcome]:
-    stored_rate = await clock_rate_of(target.postgres_dsn)
-    rate = options.rate or stored_rate or configured_rate
+async def _run(plan: Plan, settings: Settings, options: Options, console: Console) -> tuple[Pace, Outcome]:
+    stored_rate = await clock_rate_of(dsn(settings))
+    rate = options.rate or stored_rate or settings.cluster.clock_rate
     if stored_rate is not None and rate != stored_rate:
         console.print(f"[yellow]The service's clock runs at {stored_rate:g}, not at the {rate:g} of --rate.[/]")
     pace = Pace(
@@ -74,10 +76,10 @@ async def _run(
     )
     print_plan(console, plan, pace, options.scale, options.cap_hours)
     surroundings = Surroundings(
-        url=target.url,
-        headers_of=headers_maker(target),
-        open_topic=lambda retries: purchases_topic(target, retries),
-        tables=PostgresTables(target.postgres_dsn),
+        url=options.url or base_url(settings),
+        headers_of=lambda user_id: {"Authorization": f"Bearer {make_token(settings, UUID(user_id))}"},
+        open_topic=lambda retries: purchases_topic(settings, retries),
+        tables=PostgresTables(dsn(settings)),
     )
     replay = Replay(plan, pace, surroundings)
     with ctrl_c_cuts(replay.pause):

@@ -12,20 +12,22 @@ from time import perf_counter
 from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from cluster.replay.figures import Call, Figures
 from cluster.replay.patience import Retries
 from cluster.replay.plan import Order
+from persistence.kafka.connection import KAFKA_ERRORS
 
 EVENT_TYPE = "payment.purchase.completed.v1"
 CONTENT_TYPE = [("content-type", b"application/cloudevents+json; charset=UTF-8")]
 
 
 class Topic(Protocol):
-    """Where events go. ``send`` returns when the event is durable; raises ``KafkaError`` if that is not known."""
+    """Where events go."""
 
-    async def send(self, key: bytes, value: bytes) -> None: ...
+    async def send(self, key: bytes, value: bytes) -> None:
+        """Returns when the event is durable; raises one of ``KAFKA_ERRORS`` if that is not known."""
+        ...
 
 
 class KafkaTopic:
@@ -66,7 +68,7 @@ class Payments:
         for attempt in count():
             try:
                 await self._topic.send(user_id.encode(), event)
-            except KafkaError as error:
+            except KAFKA_ERRORS as error:
                 problem = type(error).__name__
             else:
                 self._figures.latencies_s[Call.PURCHASE].append(perf_counter() - sent_at)

@@ -1,33 +1,37 @@
-"""The running service as this command finds it: addresses and secrets, and the real Kafka and Postgres behind them."""
+"""The running service as this command finds it: in the environment, else in the development stack that runs here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from itertools import count
 
 import asyncpg
-import jwt
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
+from cluster.dev.stack import DevStack, default_directory
+from cluster.development import development_settings
 from cluster.replay.evidence import CANNOT_READ
 from cluster.replay.patience import Retries
 from cluster.replay.payments import KafkaTopic, Topic
+from cluster.settings import Settings, load_settings
+from cluster.wiring.values import kafka_connection
+from persistence.kafka.connection import KAFKA_ERRORS
+
+SERVERS = {"POSTGRES_DSN", "KAFKA_BROKERS"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """``token_secret``: the HS256 secret of development; ``audience`` and ``issuer`` as the service checks them."""
+def find_settings(environ: Mapping[str, str]) -> Settings:
+    """Raises ``SettingsError``, ``DevStackError``."""
+    if environ.keys() >= SERVERS:
+        return load_settings({"LIBRARY_ENVIRONMENT": "development", **environ})
+    return development_settings(environ, DevStack(default_directory()))
 
-    url: str
-    kafka_brokers: str
-    purchases_topic: str
-    postgres_dsn: str = field(repr=False)
-    token_secret: bytes = field(repr=False)
-    audience: str | None = None
-    issuer: str | None = None
+
+def base_url(settings: Settings) -> str:
+    """As ``cluster.service`` has it, but without importing Ray, which costs this command 3 s and 100 MB."""
+    host = settings.server.http_host
+    return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{settings.server.http_port}"
 
 
 async def clock_rate_of(dsn: str) -> float | None:
@@ -45,45 +49,24 @@ async def clock_rate_of(dsn: str) -> float | None:
     return rate
 
 
-def headers_maker(target: Target, *, valid_for: timedelta = timedelta(hours=24)) -> Callable[[str], dict[str, str]]:
-    """Makes a user's request headers, with a development token."""
-    now = datetime.now(UTC)
-    claims: dict[str, object] = {"iat": now, "exp": now + valid_for}
-    if target.audience is not None:
-        claims["aud"] = target.audience
-    if target.issuer is not None:
-        claims["iss"] = target.issuer
-
-    def headers_of(user_id: str) -> dict[str, str]:
-        token = jwt.encode({**claims, "sub": user_id}, target.token_secret, algorithm="HS256")
-        return {"Authorization": f"Bearer {token}"}
-
-    return headers_of
-
-
 @asynccontextmanager
-async def purchases_topic(target: Target, retries: Retries) -> AsyncIterator[Topic]:
+async def purchases_topic(settings: Settings, retries: Retries) -> AsyncIterator[Topic]:
     """The topic for purchase events, as soon as Kafka can be reached. Raises ``GaveUp``."""
-    producer = await _connect(target, retries)
+    producer = await _connect(settings, retries)
     try:
-        yield KafkaTopic(producer, target.purchases_topic)
+        yield KafkaTopic(producer, settings.kafka.topic_purchases)
     finally:
         await producer.stop()
 
 
-async def _connect(target: Target, retries: Retries) -> AIOKafkaProducer:
+async def _connect(settings: Settings, retries: Retries) -> AIOKafkaProducer:
+    connection = replace(kafka_connection(settings), request_timeout_s=retries.patience.attempt_s)
     began = asyncio.get_running_loop().time()
     for attempt in count():
-        producer = AIOKafkaProducer(
-            bootstrap_servers=target.kafka_brokers,
-            acks="all",
-            linger_ms=5,
-            request_timeout_ms=int(retries.patience.attempt_s * 1000),
-            client_id="library-replay",
-        )
+        producer = AIOKafkaProducer(**connection.arguments(), acks="all", linger_ms=5)
         try:
             await producer.start()
-        except KafkaError as error:
+        except KAFKA_ERRORS as error:
             await producer.stop()
             await retries.wait("connecting to Kafka", began=began, attempt=attempt, problem=type(error).__name__)
         else:

@@ -16,8 +16,7 @@ from actors.domain.commands import AddPurchase, Command, EndSession, Heartbeat, 
 from actors.domain.ids import Micros, OrderId, ProductId, UserId, format_id, parse_id, parse_time
 from actors.domain.replies import Reply, Unavailable
 from cluster.replay.check import Item, Session
-from cluster.replay.target import Target, headers_maker
-from tests.support.door import SECRET, open_door
+from tests.support.door import bearer, open_door
 from tests.support.rule_engine import NOON, RuleEngine
 
 
@@ -119,9 +118,10 @@ class ReplayWorld:
         self.events_received: list[dict[str, Any]] = []
         self._kafka_trouble = kafka_trouble
         self._random = Random(8)
-        self.headers_of = headers_maker(
-            Target(url=url, kafka_brokers="", purchases_topic="", postgres_dsn="", token_secret=SECRET)
-        )
+
+    @staticmethod
+    def headers_of(user_id: str) -> dict[str, str]:
+        return bearer(UserId(parse_id(user_id)))
 
     @asynccontextmanager
     async def topic(self, _retries: object) -> AsyncIterator["ReplayWorld"]:
