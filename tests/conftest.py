@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,15 +24,14 @@ _database_numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def dev_stack() -> Iterator[DevStack]:
     """A stack of this test run alone, with nothing started; ended even if the run is killed."""
-    parent = Path(tempfile.mkdtemp(prefix="library-tests-"))
-    parent.chmod(0o755)
-    stack = DevStack(parent / "stack")
-    guard = destroy_with_this_process(stack.directory)
+    directory = Path(tempfile.mkdtemp(prefix="library-tests-"))
+    directory.chmod(0o755)  # as root, Postgres runs as another user
+    guard = destroy_with_this_process(directory)
+    stack = DevStack(directory)
     try:
         yield stack
     finally:
         stack.destroy()
-        shutil.rmtree(parent, ignore_errors=True)
         guard.communicate(timeout=GUARD_TIMEOUT_S)
 
 
