@@ -5,8 +5,9 @@
 
 from actors.domain.events import Event
 from actors.ports import FlushBatch
+from actors.telemetry.counting import PlainHistogram
 
-COMMIT_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+COMMIT_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
 class HostMetrics:
@@ -18,8 +19,7 @@ class HostMetrics:
         self.fence_checks = 0
         self.commits_refused = 0
         self.commits_in_doubt = 0
-        self.commit_seconds = 0.0
-        self.commit_buckets = [0] * (len(COMMIT_BUCKETS_S) + 1)
+        self.commit_seconds = PlainHistogram(COMMIT_SECONDS)
         self.events: dict[str, int] = {}
         self.flushes = 0
         self.flushes_refused = 0
@@ -39,9 +39,7 @@ class HostMetrics:
             self.commits += 1
         else:
             self.fence_checks += 1
-        self.commit_seconds += seconds
-        index = next((i for i, bound in enumerate(COMMIT_BUCKETS_S) if seconds <= bound), len(COMMIT_BUCKETS_S))
-        self.commit_buckets[index] += 1
+        self.commit_seconds.observe(seconds)
 
     def event(self, event: Event) -> None:
         name = type(event).__name__

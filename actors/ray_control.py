@@ -21,7 +21,7 @@ HOST_PREFIX = "host-"
 T = TypeVar("T")
 
 
-class Service(Struct, frozen=True, kw_only=True):
+class NamedProcess(Struct, frozen=True, kw_only=True):
     """A process of the service besides hosts: its name, its actor class, its constructor's arguments."""
 
     name: str
@@ -33,7 +33,7 @@ class RayControl:
     """Creates with ``get_if_exists``, so that two supervisors in a race make one process."""
 
     def __init__(
-        self, *, namespace: str, host_factory: str, settings: Mapping[str, Any], services: Iterable[Service]
+        self, *, namespace: str, host_factory: str, settings: Mapping[str, Any], services: Iterable[NamedProcess]
     ) -> None:
         self._namespace = namespace
         self._host_factory = host_factory
@@ -50,7 +50,7 @@ class RayControl:
 
     async def ensure_host(self, host_id: HostId) -> None:
         await self._ensure(
-            Service(
+            NamedProcess(
                 name=f"{HOST_PREFIX}{host_id}",
                 actor_class=RayHost,
                 arguments=(self._host_factory, self._settings, host_id),
@@ -72,7 +72,7 @@ class RayControl:
         finally:
             await _bounded(asyncio.to_thread(ray.kill, host), CALL_TIMEOUT_S)
 
-    async def _ensure(self, service: Service) -> None:
+    async def _ensure(self, service: NamedProcess) -> None:
         options = service.actor_class.options(
             name=service.name, namespace=self._namespace, lifetime="detached", get_if_exists=True, **PROCESS_OPTIONS
         )

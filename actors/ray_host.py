@@ -10,16 +10,20 @@ class RayHost:
     """``factory(settings, host_id)`` makes the host in this process."""
 
     def __init__(self, factory: str, settings: dict[str, Any], host_id: int) -> None:
-        from actors.process import live, resolve
+        from actors.service_process import ServiceProcess
 
-        self._host = resolve(factory)(settings, host_id)
-        self._task = live(self._host.run())
+        self._process = ServiceProcess(factory, settings, host_id)
 
     async def state(self) -> str:
-        return str(self._host.state.value)
+        """The host's lifecycle state."""
+        host = self._process.service
+        return "starting" if host is None else str(host.state)
 
     async def give(self, shard_ids: list[int], to_host: int) -> int:
-        return int(self._host.give(shard_ids, to_host))
+        """How many shards are on their way, see ``actors.host.Host.give``."""
+        host = self._process.service
+        return 0 if host is None else int(host.give(shard_ids, to_host))
 
     async def stop(self) -> None:
-        await self._host.stop()
+        """Returns when everything is flushed; kill the actor afterwards."""
+        await self._process.stop()

@@ -2,6 +2,7 @@
 
 import asyncio
 from enum import IntEnum
+from typing import cast
 
 import msgspec
 from msgspec import Struct
@@ -79,9 +80,7 @@ class FrameProtocol(asyncio.Protocol):
         self._pending = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not isinstance(transport, asyncio.Transport):
-            raise TypeError("a link needs a stream")
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's are not subclasses
 
     def data_received(self, data: bytes) -> None:
         if self._pending:

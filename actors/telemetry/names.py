@@ -23,3 +23,72 @@ AUTH_FAILURES = "library_auth_failures"
 
 SCRAPE_FAILURES = "library_metrics_scrape_failures"
 """Counter: processes of the node that did not show their figures in time when a door gathered them."""
+
+HOST_COMMANDS = "library_host_commands"
+"""Counter: commands a host has answered, reads included."""
+
+HOST_EVENTS = "library_host_events"
+"""Counter: events committed, by ``type`` (``HeartbeatAccepted``, ``SessionStarted``, ``AnomalyRecorded``, ...)."""
+
+HOST_COMMITS = "library_host_commits"
+"""Counter: batches by ``outcome``: ``done``, ``fence`` (without events), ``refused``, ``in_doubt``."""
+
+HOST_COMMIT_SECONDS = "library_host_commit_duration_seconds"
+"""Histogram: from the cut of a batch to its commit."""
+
+HOST_FLUSHES = "library_host_flushes"
+"""Counter: flushes, by ``outcome``: ``done``, ``refused``, ``in_doubt``."""
+
+HOST_FLUSH_SECONDS = "library_host_flush_seconds"
+"""Counter: seconds spent in flushes that were done."""
+
+HOST_FLUSHED_ROWS = "library_host_flushed_rows"
+"""Counter: rows brought to the tables and the outbox."""
+
+HOST_LIVE_SESSIONS = "library_host_live_sessions"
+"""Gauge: sessions that have not ended, of the host's shards."""
+
+HOST_RESIDENT_USERS = "library_host_resident_users"
+"""Gauge: users with more than live sessions in memory."""
+
+HOST_SHARDS = "library_host_serving_shards"
+"""Gauge: shards the host serves."""
+
+HOST_INTERVAL_SECONDS = "library_host_heartbeat_interval_seconds"
+"""Gauge: the heartbeat interval told to clients now; above the configured one the host is busy."""
+
+HOST_EVICTED = "library_host_evicted_users"
+"""Counter: users whose libraries left memory."""
+
+OUTBOX_BACKLOG = "library_outbox_backlog_rows"
+"""Gauge: events not yet published, about, as a host sees it."""
+
+ROUTER_CALLS = "library_router_troubles"
+"""Counter: by ``kind``: ``resent`` after a lost link, ``wrong_shard``, ``gave_up`` (a 503), ``link_lost``."""
+
+ROUTER_UNOWNED_SHARDS = "library_router_unowned_shards"
+"""Gauge: shards without an owner that this process can reach."""
+
+INGRESS_EVENTS = "library_ingress_events"
+"""Counter: events taken from Kafka, by ``outcome``: ``applied``, ``unchanged``, ``dead_letter``."""
+
+INGRESS_DEAD_LETTERS = "library_ingress_dead_letters"
+"""Counter: dead letters by ``reason``."""
+
+INGRESS_RETRIES = "library_ingress_retries"
+"""Counter: attempts that were repeated because something was away."""
+
+INGRESS_LAG = "library_ingress_lag_events"
+"""Gauge: events whose effect is not durable yet."""
+
+RELAY_PUBLISHED = "library_relay_published_events"
+"""Counter: events that Kafka has committed."""
+
+RELAY_FAILURES = "library_relay_failures"
+"""Counter: times that Kafka or Postgres was away."""
+
+RELAY_OUTBOX_AGE_SECONDS = "library_relay_outbox_age_seconds"
+"""Gauge: the age of the oldest event not yet published."""
+
+RELAY_LEADING = "library_relay_leading"
+"""Gauge: 1 in the process that publishes."""

@@ -114,6 +114,11 @@ class Settings(Section):
                 "KAFKA_TOPIC_*: are not different; each needs a topic of its own",
             ),
             (
+                self.server.min_doors <= self.server.max_doors,
+                f"LIBRARY_MIN_DOORS: {self.server.min_doors} is too large; at most LIBRARY_MAX_DOORS "
+                f"({self.server.max_doors}) is allowed",
+            ),
+            (
                 timeout >= 2 * interval,
                 f"playtime_tracking.session_timeout_inactive_seconds: {timeout} is too short; at least two heartbeat "
                 f"intervals ({2 * interval}) are needed, or one lost heartbeat ends a session",

@@ -45,6 +45,15 @@ class Server(Section):
         min_length=1,
     )
     http_port: int = setting(8084, env="LIBRARY_SERVICE_HTTP_PORT", meaning="Port of the REST API.", ge=1, le=65_535)
+    min_doors: int = setting(1, env="LIBRARY_MIN_DOORS", meaning="REST doors that always run.", ge=1, le=1000)
+    max_doors: int = setting(
+        lambda: max(1, (os.cpu_count() or 1) // 2),
+        env="LIBRARY_MAX_DOORS",
+        meaning="REST doors at the highest load; each wants a core.",
+        shown_default="half the cores of the machine that starts the cluster",
+        ge=1,
+        le=1000,
+    )
     grpc_port: int = setting(9094, env="LIBRARY_SERVICE_GRPC_PORT", meaning="Port of the gRPC API.", ge=1, le=65_535)
     ws_port: int | None = setting(
         None,

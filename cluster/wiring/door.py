@@ -1,0 +1,108 @@
+"""The process of an HTTP door: one replica of ``LibraryApi``."""
+
+import asyncio
+import logging
+from typing import Any
+
+from actors.clock import ServiceClock
+from actors.domain.ids import Micros
+from actors.ports import ClockStore, StoreUnavailable
+from actors.router import Router, RouterLimits
+from actors.telemetry.exposition import new_registry
+from actors.telemetry.logs import configure_logging
+from actors.telemetry.router import RouterCollector
+from cluster.wiring import values
+from persistence.postgres.clock_store import PostgresClockStore
+from persistence.postgres.cluster_map import PostgresClusterMapReader
+from persistence.postgres.history import PostgresSessionHistory
+from persistence.postgres.pool import ConnectionPool
+from serve_app.door import Door
+
+log = logging.getLogger(__name__)
+
+READ_CONNECTIONS = 4
+CLOCK_PAUSE_S = 1.0
+CLOCK_EVERY_S = 60.0
+
+
+async def make(plain: dict[str, Any]) -> "DoorProcess":
+    """``module:function`` for Serve's wrapper; on the loop that the door will live on."""
+    settings = values.read_settings(plain)
+    options = values.door_settings(settings)
+    configure_logging(process=options.process, level=settings.telemetry.log_level)
+    timeouts = values.timeouts(settings)
+    pool = await ConnectionPool.open(
+        dsn=values.dsn(settings), application_name="library-door", timeouts=timeouts, size=READ_CONNECTIONS
+    )
+    router = Router(
+        reader=PostgresClusterMapReader(pool),
+        credentials=values.credentials(settings),
+        role="door",
+        limits=RouterLimits(),
+    )
+    clock = DoorClock(PostgresClockStore(pool), settings.cluster.clock_rate)
+    registry = new_registry()
+    registry.register(RouterCollector(router))
+    door = Door(options, actors=router, history=PostgresSessionHistory(pool), service_now=clock.now, registry=registry)
+    return DoorProcess(door, router, clock, pool)
+
+
+class DoorProcess:
+    """The door with what it needs to be alive."""
+
+    def __init__(self, door: Door, router: Router, clock: "DoorClock", pool: ConnectionPool) -> None:
+        self._door = door
+        self._router = router
+        self._clock = clock
+        self._pool = pool
+
+    async def start(self) -> None:
+        self._clock.start()
+        self._router.start()
+        await self._door.start()
+
+    async def drain(self) -> None:
+        await self._door.drain()
+        await self._router.close()
+        await self._clock.close()
+        await self._pool.close()
+
+    def check_health(self) -> None:
+        self._door.check_health()
+
+    def load(self) -> dict[str, float]:
+        return self._door.load()
+
+
+class DoorClock:
+    """Service time for what is relative to today. A door opens without Postgres, so it is read in the background."""
+
+    def __init__(self, store: ClockStore, rate: float) -> None:
+        self._store = store
+        self._rate = rate
+        self._clock: ServiceClock | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._follow())
+
+    def now(self) -> Micros:
+        """``StoreUnavailable`` until it was read once."""
+        if self._clock is None:
+            raise StoreUnavailable("the service's clock was not read yet")
+        return self._clock.now()
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                origin, real_now = await self._store.clock_origin(self._rate)
+                self._clock = ServiceClock(origin, real_now)
+                await asyncio.sleep(CLOCK_EVERY_S)
+            except StoreUnavailable as away:
+                log.warning("the clock could not be read", extra={"reason": str(away)})
+                await asyncio.sleep(CLOCK_PAUSE_S)

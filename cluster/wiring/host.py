@@ -1,0 +1,79 @@
+"""The process of one engine host."""
+
+import gc
+from collections.abc import Iterable
+from typing import Any
+
+import ray
+
+from actors.domain.ids import HostId, ShardId
+from actors.host import Host
+from actors.telemetry.exposition import MetricsSocket, new_registry
+from actors.telemetry.host import HostCollector
+from actors.telemetry.logs import configure_logging
+from cluster.settings import Settings
+from cluster.wiring import values
+from persistence.postgres.clock_store import PostgresClockStore
+from persistence.postgres.host_store import PostgresHostStore
+from persistence.postgres.loader import PostgresEntityLoader
+from persistence.postgres.pool import ConnectionPool
+
+READ_CONNECTIONS = 4
+GC_THRESHOLDS = (50_000, 20, 50)
+"""A host's long-lived state is millions of objects that never form cycles: the collector need not walk them often."""
+
+
+def make(settings: dict[str, Any], host_id: int) -> "HostProcess":
+    """``module:function`` for Ray's wrapper."""
+    return HostProcess(values.read_settings(settings), HostId(host_id))
+
+
+class HostProcess:
+    """A service process in the sense of ``actors.service_process``, which also gives shards away."""
+
+    def __init__(self, settings: Settings, host_id: HostId) -> None:
+        self._settings = settings
+        self._host_id = host_id
+        self._host: Host | None = None
+        self._stop_asked = False
+
+    @property
+    def state(self) -> str:
+        return "starting" if self._host is None else self._host.state.value
+
+    def give(self, shard_ids: Iterable[ShardId], to_host: HostId) -> int:
+        return 0 if self._host is None else self._host.give(shard_ids, to_host)
+
+    def stop(self) -> None:
+        self._stop_asked = True
+        if self._host is not None:
+            self._host.stop()
+
+    async def run(self) -> None:
+        settings = self._settings
+        name = f"host-{self._host_id}"
+        configure_logging(process=name, level=settings.telemetry.log_level)
+        gc.set_threshold(*GC_THRESHOLDS)
+        timeouts = values.timeouts(settings)
+        reads = await ConnectionPool.open(
+            dsn=values.dsn(settings), application_name=f"library-{name}-reads", timeouts=timeouts, size=READ_CONNECTIONS
+        )
+        address = settings.cluster.node_address or str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+        host = self._host = Host(
+            options=values.host_options(settings, self._host_id, address),
+            credentials=values.credentials(settings),
+            store=PostgresHostStore(dsn=values.dsn(settings), host_id=self._host_id, reads=reads, timeouts=timeouts),
+            loader=PostgresEntityLoader(reads),
+            clock_store=PostgresClockStore(reads),
+        )
+        if self._stop_asked:
+            host.stop()
+        registry = new_registry()
+        registry.register(HostCollector(host.metrics))
+        metrics = MetricsSocket(registry, run_dir=settings.cluster.run_dir, process=name)
+        await metrics.start()
+        try:
+            await host.run()
+        finally:
+            await metrics.close()
+            await reads.close()

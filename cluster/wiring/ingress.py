@@ -1,0 +1,83 @@
+"""The process of the Kafka ingress."""
+
+import asyncio
+import random
+from typing import Any
+
+from actors.ingress.ingress import keep_ingress
+from actors.ingress.metrics import IngressMetrics
+from actors.router import Router, RouterLimits
+from actors.telemetry.exposition import MetricsSocket, new_registry
+from actors.telemetry.kafka import IngressCollector
+from actors.telemetry.logs import configure_logging
+from actors.telemetry.router import RouterCollector
+from cluster.settings import Settings
+from cluster.wiring import values
+from persistence.kafka.consumer import KafkaConsumer
+from persistence.kafka.dead_letter_producer import DeadLetterProducer
+from persistence.kafka.topics import Topic
+from persistence.postgres.cluster_map import PostgresClusterMapReader
+from persistence.postgres.pool import ConnectionPool
+
+NAME = "kafka-ingress-0"
+
+
+def make(settings: dict[str, Any]) -> "IngressProcess":
+    """``module:function`` for Ray's wrapper."""
+    return IngressProcess(values.read_settings(settings))
+
+
+class IngressProcess:
+    """A service process in the sense of ``actors.service_process``."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    async def run(self) -> None:
+        settings = self._settings
+        configure_logging(process=NAME, level=settings.telemetry.log_level)
+        pool = await ConnectionPool.open(
+            dsn=values.dsn(settings), application_name="library-ingress", timeouts=values.timeouts(settings)
+        )
+        router = Router(
+            reader=PostgresClusterMapReader(pool),
+            credentials=values.credentials(settings),
+            role="ingress",
+            limits=RouterLimits(),
+        )
+        router.start()
+        connection = values.kafka_connection(settings)
+        create = settings.is_development
+        dead_letters = DeadLetterProducer(
+            connection, topic=Topic(name=settings.kafka.topic_dead_letters, partitions=1), create_topics=create
+        )
+        figures = IngressMetrics()
+        registry = new_registry()
+        registry.register(IngressCollector(figures))
+        registry.register(RouterCollector(router))
+        metrics = MetricsSocket(registry, run_dir=settings.cluster.run_dir, process=NAME)
+        await metrics.start()
+        try:
+            await keep_ingress(
+                lambda: KafkaConsumer(
+                    connection,
+                    group_id=settings.kafka.consumer_group,
+                    topics=values.consumed_topics(settings),
+                    create_topics=create,
+                ),
+                calls=router,
+                dead_letters=dead_letters,
+                where=values.event_routes(settings),
+                stop=self._stop,
+                random=random.random,
+                metrics=figures,
+            )
+        finally:
+            await dead_letters.close()
+            await router.close()
+            await metrics.close()
+            await pool.close()

@@ -1,0 +1,121 @@
+"""Settings as the option types of the parts, so that no part knows the configuration file."""
+
+import os
+from typing import Any
+
+from actors.domain.context import Policy
+from actors.domain.ids import HostId
+from actors.engine import HostOptions
+from actors.flush_loop import FlushLimits
+from actors.ingress.decoding import Routes, routes
+from actors.link.handshake import Credentials
+from actors.mailbox import MailboxLimits
+from cluster.settings import Settings
+from persistence.kafka.connection import KafkaConnection
+from persistence.kafka.topics import Topic
+from persistence.postgres.connection import Timeouts
+from serve_app.settings import AuthSettings, DoorSettings, WireLimits
+
+EVENT_PARTITIONS = 4
+
+
+def read_settings(plain: dict[str, Any]) -> Settings:
+    """What another process handed over by ``Settings.to_plain``."""
+    return Settings.from_plain(plain)
+
+
+def credentials(settings: Settings) -> Credentials:
+    secret = settings.cluster.secret
+    if secret is None:
+        raise ValueError("the settings have no cluster secret")
+    return Credentials(cluster=settings.cluster.name, secret=secret.get_secret_value().encode())
+
+
+def dsn(settings: Settings) -> str:
+    return settings.database.postgres_dsn.get_secret_value()
+
+
+def timeouts(settings: Settings) -> Timeouts:
+    return Timeouts(commit_s=settings.engine.commit_timeout_s, flush_s=settings.engine.flush_timeout_s)
+
+
+def policy(settings: Settings) -> Policy:
+    playtime = settings.playtime_tracking
+    return Policy(
+        heartbeat_interval_s=playtime.heartbeat_interval_seconds,
+        session_timeout_s=playtime.session_timeout_inactive_seconds,
+        max_live_sessions=playtime.max_live_sessions_per_user,
+    )
+
+
+def host_options(settings: Settings, host_id: HostId, listen_address: str) -> HostOptions:
+    engine = settings.engine
+    return HostOptions(
+        host_id=host_id,
+        listen_address=listen_address,
+        clock_rate=settings.cluster.clock_rate,
+        policy=policy(settings),
+        mailbox=MailboxLimits(per_entity=engine.max_mailbox_commands, per_host=engine.max_host_commands),
+        flush=FlushLimits(
+            interval_s=engine.flush_interval_s,
+            journal_high_water_bytes=engine.journal_high_water_bytes,
+            outbox_high_water_rows=engine.outbox_high_water_rows,
+        ),
+        max_batch_commands=engine.max_batch_commands,
+        max_frame_bytes=engine.max_frame_bytes,
+        idle_entity_s=engine.idle_entity_s,
+        max_resident_entities=engine.max_resident_entities,
+    )
+
+
+def door_settings(settings: Settings) -> DoorSettings:
+    auth, http, server = settings.auth, settings.http, settings.server
+    secret = auth.jwt_hs256_secret
+    return DoorSettings(
+        auth=AuthSettings(
+            hs256_secret=None if secret is None else secret.get_secret_value().encode(),
+            jwks_file=auth.jwks_file,
+            trust_gateway=auth.trust_gateway,
+            audience=auth.jwt_audience,
+            issuer=auth.jwt_issuer,
+        ),
+        run_dir=settings.cluster.run_dir,
+        host=server.http_host,
+        port=server.http_port,
+        process=f"door-{os.getpid()}",
+        command_timeout_s=settings.engine.command_timeout_s,
+        limits=WireLimits(
+            header_bytes=http.max_header_bytes,
+            body_bytes=http.max_body_bytes,
+            connections=http.max_connections,
+            header_timeout_s=http.header_timeout_s,
+            body_timeout_s=http.body_timeout_s,
+            idle_timeout_s=http.idle_timeout_s,
+        ),
+    )
+
+
+def kafka_connection(settings: Settings) -> KafkaConnection:
+    kafka = settings.kafka
+    password = kafka.sasl_password
+    return KafkaConnection(
+        brokers=",".join(kafka.brokers),
+        security_protocol=kafka.security_protocol,
+        ca_file=None if kafka.ssl_ca_file is None else str(kafka.ssl_ca_file),
+        certificate_file=None if kafka.ssl_certificate_file is None else str(kafka.ssl_certificate_file),
+        key_file=None if kafka.ssl_key_file is None else str(kafka.ssl_key_file),
+        sasl_mechanism=kafka.sasl_mechanism,
+        sasl_username=kafka.sasl_username,
+        sasl_password=None if password is None else password.get_secret_value(),
+    )
+
+
+def consumed_topics(settings: Settings) -> list[Topic]:
+    kafka = settings.kafka
+    names = dict.fromkeys((kafka.topic_purchases, kafka.topic_installed, kafka.topic_uninstalled))
+    return [Topic(name=name, partitions=EVENT_PARTITIONS) for name in names]
+
+
+def event_routes(settings: Settings) -> Routes:
+    kafka = settings.kafka
+    return routes(kafka.topic_purchases, kafka.topic_installed, kafka.topic_uninstalled)
