@@ -21,6 +21,7 @@ from serve_app.jwks import KeySource
 from serve_app.settings import AuthSettings
 
 HMAC = "HS256"
+PUBLIC = frozenset({"RS256", "ES256", "EdDSA"})
 
 
 class _Header(Struct, frozen=True):
@@ -155,7 +156,7 @@ class Authenticator:
             if self._settings.hs256_secret is None:
                 raise BadToken("algorithm", "the token's algorithm is not accepted")
             return self._settings.hs256_secret, HMAC
-        if self._keys is None:
+        if self._keys is None or header.alg not in PUBLIC:
             raise BadToken("algorithm", "the token's algorithm is not accepted")
         key = self._keys.find(header.kid)
         if key is None and await self._keys.refresh_for_unknown_key():

@@ -51,7 +51,7 @@ class Door:
         registry: CollectorRegistry,
         real_now: Callable[[], float] = time.time,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._metrics = DoorMetrics()
         errors = ErrorAnswers(LogBudget(lines_per_second=ERROR_LINES_PER_SECOND))
         self._wire = Wire(settings.limits, errors, self._metrics.count_wire_refusal)
@@ -84,7 +84,7 @@ class Door:
         self.port = settings.port
 
     def _build_authenticator(self, real_now: Callable[[], float]) -> Authenticator:
-        auth = self._settings.auth
+        auth = self.settings.auth
         keys = None
         if auth.jwks_file is not None:
             keys = JwksFile(auth.jwks_file, check_s=auth.jwks_check_s, monotonic=time.monotonic)
@@ -94,20 +94,26 @@ class Door:
         """Returns when the door accepts connections; ``OSError`` if the port cannot be had."""
         await self._authenticator.refresh_keys()
         await self._metrics_socket.start()
-        listener = listen(self._settings.host, self._settings.port, self._settings.backlog)
+        listener = listen(self.settings.host, self.settings.port, self.settings.backlog)
         self.port = listener.getsockname()[1]
         self._server = _Server(self._config())
         self._metrics.connections = lambda: len(self._connections())
         await self._server.open(listener)
+        await self._load.tick()
         self._tasks = [
             asyncio.create_task(_supervised("sweeper", self._sweep, self._sweep_every_s())),
             asyncio.create_task(_supervised("date header", self._server.tick, 1.0)),
             asyncio.create_task(_supervised("load figure", self._load.tick, 1.0)),
             asyncio.create_task(
-                _supervised("key check", self._authenticator.refresh_keys, self._settings.auth.jwks_check_s)
+                _supervised("key check", self._authenticator.refresh_keys, self.settings.auth.jwks_check_s)
             ),
         ]
-        _log.info("door open", extra={"host": self._settings.host, "port": self.port})
+        _log.info("door open", extra={"host": self.settings.host, "port": self.port})
+
+    @property
+    def accepting(self) -> bool:
+        """Whether the door takes connections: from ``start`` until ``drain``."""
+        return self._server is not None and not self._wire.draining
 
     async def drain(self) -> None:
         """Returns when nothing is in work any more, after ``drain_grace_s`` at the latest. May be called again."""
@@ -117,7 +123,7 @@ class Door:
         self._wire.draining = True
         _log.info("door draining", extra={"connections": len(self._connections())})
         self._server.stop_accepting()
-        settings = self._settings
+        settings = self.settings
         await self._until_closed(settings.drain_idle_s)
         for connection in self._connections():
             connection.shutdown()
@@ -152,7 +158,7 @@ class Door:
             connection.sweep(now)
 
     def _sweep_every_s(self) -> float:
-        limits = self._settings.limits
+        limits = self.settings.limits
         shortest = min(limits.header_timeout_s, limits.body_timeout_s, limits.idle_timeout_s, limits.linger_s)
         return min(1.0, shortest / 4)
 
@@ -183,7 +189,7 @@ class Door:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            backlog=self._settings.backlog,
+            backlog=self.settings.backlog,
         )
 
 

@@ -17,9 +17,9 @@ from pythonjsonlogger.json import JsonFormatter
 
 _SECRETS = (
     (re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.?[A-Za-z0-9_-]*"), "<token>"),
-    (re.compile(r"(?i)\b(bearer\s+)[^\s\"',;]+"), r"\1<token>"),
-    (re.compile(r"(://[^/\s:@]+:)[^@\s/]+@"), r"\1<secret>@"),
-    (re.compile(r"(?i)\b((?:password|secret|passwd|sasl_plain_password)\s*[=:]\s*)[^\s,;&]+"), r"\1<secret>"),
+    (re.compile(r"(?i)\b(bearer\s+)[^\s\"'\\,;]+"), r"\1<token>"),
+    (re.compile(r"(://[^/\s:@\"'\\]+:)[^@\s/\"'\\]+@"), r"\1<secret>@"),
+    (re.compile(r"(?i)\b((?:password|secret|passwd|sasl_plain_password)\s*[=:]\s*)[^\s,;&)\"'\\]+"), r"\1<secret>"),
 )
 
 _NOISY = ("asyncio", "uvicorn", "uvicorn.error", "uvicorn.access", "aiokafka")

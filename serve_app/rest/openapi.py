@@ -1,7 +1,7 @@
 """The OpenAPI document: what each route takes, answers and refuses, from the same classes that read and write it."""
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import count, groupby
 from typing import Any
 
 import msgspec
@@ -102,12 +102,25 @@ _NEXT_HEARTBEAT = {
 }
 
 
+_EXAMPLES: dict[str, dict[str, Any]] = {}
+"""Kept apart and referred to: FastAPI drops the nulls of what stands in a route's own description."""
+
+
+def _json(body: Any, example: object) -> dict[str, Any]:
+    """A JSON content of this shape; equal examples are one."""
+    schema = _SCHEMA_OF[str(body)]
+    hint = schema["$ref"].rpartition("/")[2]
+    names = (f"{hint}{number}" for number in count(1))
+    name = next(name for name in names if _EXAMPLES.setdefault(name, {"value": example})["value"] == example)
+    return {"application/json": {"schema": schema, "examples": {name: {"$ref": f"#/components/examples/{name}"}}}}
+
+
 def _answer(
     description: str, body: Any = None, example: object = None, headers: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     made: dict[str, Any] = {"description": description}
     if body is not None:
-        made["content"] = {"application/json": {"schema": _SCHEMA_OF[str(body)], "example": example}}
+        made["content"] = _json(body, example)
     if headers:
         made["headers"] = headers
     return made
@@ -135,19 +148,11 @@ def _route(summary: str, answers: dict[int | str, dict[str, Any]], *codes: str, 
     }
 
 
-_START_BODY = {
-    "required": True,
-    "content": {
-        "application/json": {
-            "schema": _SCHEMA_OF[str(StartRequest)],
-            "example": {
-                "data": {
-                    "type": "playtimeSessionStart",
-                    "attributes": {"product_id": _PRODUCT, "platform": "pc", "device_id": "living-room"},
-                }
-            },
-        }
-    },
+_START_EXAMPLE = {
+    "data": {
+        "type": "playtimeSessionStart",
+        "attributes": {"product_id": _PRODUCT, "platform": "pc", "device_id": "living-room"},
+    }
 }
 
 SESSION_START = _route(
@@ -162,7 +167,7 @@ SESSION_START = _route(
     "UNSUPPORTED_MEDIA_TYPE",
     "LIBRARY_ITEM_NOT_FOUND",
     "LIVE_SESSION_LIMIT_REACHED",
-    openapi_extra={"requestBody": _START_BODY},
+    openapi_extra={"requestBody": {"required": True, "content": _json(StartRequest, _START_EXAMPLE)}},
 )
 HEARTBEAT = _route(
     "Still playing",
@@ -239,6 +244,7 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     for ours in ("HTTPValidationError", "ValidationError"):
         schemas.pop(ours, None)
     schemas.update(_SCHEMAS)
+    components["examples"] = _EXAMPLES
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     for path, operations in document["paths"].items():
         for operation in operations.values():

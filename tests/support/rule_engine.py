@@ -41,6 +41,7 @@ class RuleEngine:
         self.map_complete = True
         self.answer_instead: Reply | None = None
         self.raise_instead: Exception | None = None
+        self.tables_away: Exception | None = None
         self.hold: asyncio.Event | None = None
         self.calls: list[tuple[UserId, Command, CommandId | None, str | None]] = []
         self._ids = count(1)
@@ -94,6 +95,8 @@ class RuleEngine:
     async def page(
         self, user_id: UserId, *, product_id: ProductId | None, before: HistoryPosition | None, limit: int
     ) -> list[SessionRecord]:
+        if self.tables_away is not None:
+            raise self.tables_away
         records = [record for record in self._records(user_id) if product_id in (None, record.product_id)]
         records.sort(key=lambda record: (record.started_at, record.session_id), reverse=True)
         if before is not None:
@@ -102,6 +105,8 @@ class RuleEngine:
         return records[:limit]
 
     async def stats(self, user_id: UserId, *, now: Micros) -> PlaytimeStats:
+        if self.tables_away is not None:
+            raise self.tables_away
         ended = [record for record in self._records(user_id) if record.duration_s is not None]
         days: dict[object, int] = {}
         products: dict[ProductId, list[int]] = {}
