@@ -57,7 +57,10 @@ class Supervisor:
         self._control = control
         self._initial_hosts = initial_hosts
         self._partitions_kept_at: float | None = None
+        self.rounds = 0
         self.rounds_failed = 0
+        self.wanted_hosts = 0
+        self.shards_to_move = 0
 
     async def run(self) -> None:
         while True:
@@ -78,8 +81,10 @@ class Supervisor:
         for host_id in needed:
             await self._control.ensure_host(host_id)
         await self._control.ensure_services()
+        plan = plan_moves(owners, wanted)
+        self.wanted_hosts, self.shards_to_move = len(wanted), len(plan)
         moves: dict[tuple[HostId, HostId], list[ShardId]] = {}
-        for move in plan_moves(owners, wanted)[:MOVES_PER_ROUND]:
+        for move in plan[:MOVES_PER_ROUND]:
             moves.setdefault((move.from_host, move.to_host), []).append(move.shard_id)
         for (from_host, to_host), shard_ids in moves.items():
             log.info("moving shards", extra={"from": from_host, "to": to_host, "shards": len(shard_ids)})
@@ -88,6 +93,7 @@ class Supervisor:
             if host_id not in needed:
                 await self._control.stop_host(host_id)
         await self._keep_partitions()
+        self.rounds += 1
 
     async def _keep_partitions(self) -> None:
         now = asyncio.get_running_loop().time()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +23,14 @@ def development_settings(environ: Mapping[str, str], stack: DevStack) -> Setting
     return load_settings({**chosen, **stack.environment(), **environ})
 
 
+def operator_settings(environ: Mapping[str, str], directory: Path) -> Settings:
+    """For commands that act on a running service: the one that the environment names, else the stack's in
+    ``directory``. ``SettingsError``."""
+    if environ.get("POSTGRES_DSN") or not directory.exists():
+        return load_settings(environ)
+    return development_settings(environ, DevStack(directory))
+
+
 def settings_without_servers(environ: Mapping[str, str]) -> Settings:
     """Settings of development for commands that need no server; ``SettingsError``."""
     return load_settings({"LIBRARY_ENVIRONMENT": "development", **NO_SERVERS, **environ})
@@ -28,7 +38,4 @@ def settings_without_servers(environ: Mapping[str, str]) -> Settings:
 
 def run_dir(directory: Path) -> Path:
     """A short path of each stack's own, for sockets: those of two stacks must not be mixed up."""
-    import hashlib
-    import os
-
     return Path(f"/tmp/library-{os.getuid()}-{hashlib.sha256(str(directory).encode()).hexdigest()[:8]}")

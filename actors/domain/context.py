@@ -14,6 +14,11 @@ class Policy(Struct, frozen=True):
     session_timeout_s: int = 300
     max_live_sessions: int = 5
 
+    def timeout_after(self, interval_s: int) -> int:
+        """Microseconds of silence that end a session which was told to beat every ``interval_s`` (R-PT-10)."""
+        base = self.heartbeat_interval_s
+        return self.session_timeout_s * SECOND * max(base, interval_s) // base
+
 
 class Context(Struct, frozen=True):
     """One batch's surroundings, as seen by one shard.
@@ -28,8 +33,3 @@ class Context(Struct, frozen=True):
     interval_s: int
     policy: Policy
     new_id: Callable[[], bytes]
-
-    def timeout_after(self, interval_s: int) -> int:
-        """Microseconds of silence that end a session which was told to beat every ``interval_s`` (R-PT-10)."""
-        base = self.policy.heartbeat_interval_s
-        return self.policy.session_timeout_s * SECOND * max(base, interval_s) // base

@@ -35,7 +35,7 @@ def is_silent(session: LiveSession, context: Context) -> bool:
     """Whether the session's time is over. Silence counts only while we could hear: from the last beat, or from when
     the shard began to be served, or from the end of the last interval in which no beat could have been acknowledged."""
     heard = max(session.last_heartbeat_at, context.heard_since)
-    return context.now >= heard + context.timeout_after(session.interval_s)
+    return context.now >= heard + context.policy.timeout_after(session.interval_s)
 
 
 def live_session(user: User, session_id: SessionId) -> LiveSession | None:

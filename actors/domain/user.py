@@ -36,7 +36,7 @@ from actors.domain.events import (
     SessionStarted,
 )
 from actors.domain.ids import SECOND, CommandId, Micros
-from actors.domain.model import Aggregate, AppliedCommand, NotLoaded, User
+from actors.domain.model import Aggregate, AppliedCommand, LiveSession, NotLoaded, User
 from actors.domain.replies import Answer, Done, Refused, decode_answer, encode_answer
 
 Decision = tuple[Sequence[Event], Answer]
@@ -107,6 +107,11 @@ def evolve(user: User, event: Event) -> User:
             return _remember(user, event.applied)
         case _:
             assert_never(event)
+
+
+def with_live_session(user: User, session: LiveSession) -> User:
+    """The state with a live session that was loaded, not started."""
+    return _at(replace(user, live=(*user.live, session)), session.last_heartbeat_at)
 
 
 REMEMBER_COMMANDS_US = 600 * SECOND

@@ -92,3 +92,12 @@ RELAY_OUTBOX_AGE_SECONDS = "library_relay_outbox_age_seconds"
 
 RELAY_LEADING = "library_relay_leading"
 """Gauge: 1 in the process that publishes."""
+
+SUPERVISOR_ROUNDS = "library_supervisor_rounds"
+"""Counter: looks at what is and what is wanted, by ``outcome``: ``done``, ``failed``."""
+
+SUPERVISOR_WANTED_HOSTS = "library_supervisor_wanted_hosts"
+"""Gauge: engine hosts that are to be."""
+
+SUPERVISOR_SHARDS_TO_MOVE = "library_supervisor_shards_to_move"
+"""Gauge: shards that are not where they should be."""

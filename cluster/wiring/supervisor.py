@@ -6,7 +6,9 @@ from typing import Any
 from actors.ray_control import NamedProcess, RayControl
 from actors.ray_service import RayService
 from actors.supervisor import Supervisor
+from actors.telemetry.exposition import MetricsSocket, new_registry
 from actors.telemetry.logs import configure_logging
+from actors.telemetry.supervisor import SupervisorCollector
 from cluster.settings import Settings
 from cluster.wiring import ingress, relay, values
 from persistence.postgres.pool import ConnectionPool
@@ -56,6 +58,10 @@ class SupervisorProcess:
             ),
             initial_hosts=settings.cluster.hosts,
         )
+        registry = new_registry()
+        registry.register(SupervisorCollector(supervisor))
+        metrics = MetricsSocket(registry, run_dir=settings.cluster.run_dir, process=NAME)
+        await metrics.start()
         rounds = asyncio.create_task(supervisor.run())
         stopping = asyncio.create_task(self._stop.wait())
         try:
@@ -66,4 +72,5 @@ class SupervisorProcess:
             rounds.cancel()
             stopping.cancel()
             await asyncio.gather(rounds, stopping, return_exceptions=True)
+            await metrics.close()
             await pool.close()
