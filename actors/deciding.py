@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from actors.clock import ServiceClock
 from actors.domain.commands import Heartbeat
 from actors.domain.context import Context, Policy
-from actors.domain.ids import Micros, ShardId, UserId
+from actors.domain.ids import UserId
 from actors.domain.model import NotLoaded, User
 from actors.domain.replies import Failed, Reply, Unavailable
 from actors.domain.user import decide_once, evolve
@@ -76,7 +76,7 @@ class Decider:
     def decide(self, commands: list[Pending]) -> DecidedBatch:
         """Decides what can be decided now. Commands that cannot go to where they wait: a load, a leaving shard."""
         batch = DecidedBatch()
-        contexts: dict[ShardId, Context] = {}
+        common = self._context()
         now = self._loop_time()
         mailbox, territory = self._mailbox, self._territory
         for pending in commands:
@@ -90,9 +90,9 @@ class Decider:
             if shard is None or not shard.serving or pending.term > shard.term:
                 self._ownership.park(pending)
                 continue
-            context = contexts.get(pending.shard_id)
-            if context is None:
-                context = contexts[pending.shard_id] = self._context(shard)
+            context = common
+            if shard.served_since > common.heard_since:
+                context = replace(common, heard_since=shard.served_since)
             self._decide_one(pending, shard, context, batch, now)
         return batch
 
@@ -124,11 +124,11 @@ class Decider:
             batch.entries.append((user_id, events))
         batch.answers.append((pending, answer))
 
-    def _context(self, shard: Shard) -> Context:
+    def _context(self) -> Context:
+        """What all shards of a batch share; one that is served for less long than the host hears has its own."""
         real_now = self._clock.real_now()
         now = self._clock.at(real_now)
-        heard_since = Micros(max(self._hearing.since(now), shard.served_since))
-        return Context(now, real_now, heard_since, self._pace(), self._policy, self._new_id)
+        return Context(now, real_now, self._hearing.since(now), self._pace(), self._policy, self._new_id)
 
     @staticmethod
     def _incident(pending: Pending) -> Failed:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -161,8 +162,10 @@ class Host:
         give_up = loop.time() + DRAIN_TIMEOUT_S
         while len(engine.mailbox) and loop.time() < give_up:  # noqa: ASYNC110 - no event fires when a mailbox empties
             await asyncio.sleep(DRAIN_CHECK_S)
-        while engine.commits.in_flight and not commits.done():
-            await engine.commits.boundary()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_TIMEOUT_S):
+                while engine.commits.in_flight and not commits.done():
+                    await engine.commits.boundary()
         commits.cancel()
         engine.flushing.stop()
         await asyncio.wait({flushes}, timeout=DRAIN_TIMEOUT_S)

@@ -45,14 +45,14 @@ class ServiceProcess:
         self.service: Any = None
         loop = asyncio.get_running_loop()
         _watch(loop, self._end)
-        self._life = loop.create_task(self._live())
+        self.life = loop.create_task(self._live())
 
     async def stop(self) -> None:
         """Returns when the service has ended; the process stays until it is killed."""
         self._stopping = True
         if self.service is not None:
             self.service.stop()
-            await asyncio.shield(self._life)
+            await asyncio.shield(self.life)
 
     async def _live(self) -> None:
         try:

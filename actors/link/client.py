@@ -1,8 +1,8 @@
 """A door's end of a link to one host.
 
-Calls of one turn of the event loop travel in one frame. A ping goes out every second; three seconds of silence, or a
-call that nobody answered in its time, break the link: then every outstanding call fails as *unknown outcome*, and the
-router tries again with the same command ids.
+Calls of one turn of the event loop travel in one frame. A ping goes out every second; three seconds of silence break
+the link: then every outstanding call fails as *unknown outcome*, and the router tries again with the same command ids.
+A call that nobody answered in its time fails alone: one slow user must not break the link of all.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ import msgspec
 
 from actors.domain.commands import Command
 from actors.domain.ids import CommandId, Epoch, HostId, Term, UserId
-from actors.domain.replies import Reply
+from actors.domain.replies import Reply, Unavailable
 from actors.link.frames import BadFrame, Call, FrameProtocol, Kind, decode_replies, encode
 from actors.link.handshake import (
     Credentials,
@@ -30,11 +30,10 @@ from actors.link.handshake import (
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 2.0
-PING_EVERY_S = 1.0
+TICK_S = 0.25
+PING_EVERY_TICKS = 4
 SILENCE_S = 3.0
 CALLS_PER_FRAME = 512
-GRACE_S = 1.0
-"""The host answers late calls itself; one unanswered so long after its time means that it does not run."""
 
 
 class LinkBroken(Exception):
@@ -65,6 +64,7 @@ class DoorLink(FrameProtocol):
         self._outgoing: list[Call] = []
         self._waiting: dict[int, tuple[asyncio.Future[Reply], float]] = {}
         self._last_id = 0
+        self._ticks = 0
         self._heard_at = loop.time()
         self._ticker: asyncio.TimerHandle | None = None
         self._writable = True
@@ -90,7 +90,8 @@ class DoorLink(FrameProtocol):
         command_id: CommandId | None,
         trace: str | None,
     ) -> asyncio.Future[Reply]:
-        """The reply to come; fails with ``LinkBroken``. ``deadline`` is in the loop's time."""
+        """The reply to come; fails with ``LinkBroken``. ``deadline`` is in the loop's time; soon after it the reply is
+        ``Unavailable``."""
         self._last_id += 1
         future: asyncio.Future[Reply] = self._loop.create_future()
         self._waiting[self._last_id] = (future, deadline)
@@ -112,7 +113,7 @@ class DoorLink(FrameProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._ticker = self._loop.call_later(PING_EVERY_S, self._tick)
+        self._ticker = self._loop.call_later(TICK_S, self._tick)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._ticker is not None:
@@ -166,15 +167,28 @@ class DoorLink(FrameProtocol):
             self.send(Kind.CALLS, encode(calls[first : first + CALLS_PER_FRAME]))
 
     def _tick(self) -> None:
-        """Deadlines stand in order of arrival, near enough: only the oldest calls need a look."""
         now = self._loop.time()
-        overdue = any(deadline + GRACE_S < now for _, deadline in list(self._waiting.values())[:64])
-        if overdue or now - self._heard_at > SILENCE_S:
-            log.warning("a link is broken", extra={"host": self.host_id, "overdue": overdue})
+        if now - self._heard_at > SILENCE_S:
+            log.warning("a link is silent and is broken", extra={"host": self.host_id})
             self.transport.abort()
             return
-        self.send(Kind.PING)
-        self._ticker = self._loop.call_later(PING_EVERY_S, self._tick)
+        self._fail_overdue(now)
+        self._ticks += 1
+        if self._ticks % PING_EVERY_TICKS == 0:
+            self.send(Kind.PING)
+        self._ticker = self._loop.call_later(TICK_S, self._tick)
+
+    def _fail_overdue(self, now: float) -> None:
+        """Deadlines stand in order of arrival, near enough: the look ends at the first that is not over."""
+        overdue = []
+        for call_id, (_, deadline) in self._waiting.items():
+            if deadline > now:
+                break
+            overdue.append(call_id)
+        for call_id in overdue:
+            future, _ = self._waiting.pop(call_id)
+            if not future.done():
+                future.set_result(Unavailable("no answer in time", unknown=True))
 
 
 async def connect(

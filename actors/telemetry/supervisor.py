@@ -26,5 +26,5 @@ class SupervisorCollector(Collector):
         )
         yield gauge(names.SUPERVISOR_WANTED_HOSTS, "Hosts that are to be", supervisor.wanted_hosts)
         yield gauge(
-            names.SUPERVISOR_SHARDS_TO_MOVE, "Shards that are not where they should be", supervisor.shards_to_move
+            names.SUPERVISOR_SHARDS_TO_MOVE, "Shards to be moved", supervisor.shards_to_move
         )
