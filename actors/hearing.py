@@ -1,4 +1,4 @@
-"""Since when a client's silence counts (R-PT-3; ENGINE.md's "silence counts only while we could hear").
+"""Since when a client's silence counts (R-PT-3; ARCHITECTURE.md's "silence counts only while we could hear").
 
 A host is deaf while no door is linked to it, while it cannot commit, and while its process stood still. A session whose
 client was silent only because nobody could hear it must not end.

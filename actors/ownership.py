@@ -1,4 +1,4 @@
-"""Which shards this host serves: finding new ones, loading them, giving them away (ENGINE.md, "Moving a shard").
+"""Which shards this host serves: finding new ones, loading them, giving them away (ARCHITECTURE.md, "Moving a shard").
 
 A shard is served only after its ownership row was read and then, in a new statement, its live sessions. From *leaving*
 on nothing in it is decided: its commands are parked here until the flush that carries the gift is over, and go on, or

@@ -132,7 +132,7 @@ class FlushBatch(Struct, frozen=True):
 
 
 class HostStore(Protocol):
-    """One host's journal, flush and ownership, fenced by two locks and the epoch (ENGINE.md, "Two sessions").
+    """One host's journal, flush and ownership, fenced by two locks and the epoch (ARCHITECTURE.md, "Two sessions").
 
     One store object is one process' claim on a host. ``append``, ``check_fence`` and ``recover_journal`` are never
     called concurrently with each other, nor ``flush`` and ``recover_flush``; the two groups are, with each other.

@@ -2,8 +2,8 @@
 
 Ray pickles actor classes by value, so the classes that carry its decorator are a few lines long and find everything
 else by name, in their own process. Leaving by ``os._exit`` is what makes Ray start a ``max_restarts=-1`` actor again;
-an exception in ``__init__`` or ``exit_actor`` would leave it dead for good (ENGINE.md, "Ray"). So nothing that can fail
-happens before the task runs.
+an exception in ``__init__`` or ``exit_actor`` would leave it dead for good. So nothing that can fail happens before the
+task runs.
 """
 
 import asyncio

@@ -23,7 +23,7 @@ from actors.telemetry.merge import NodeMetrics
 from serve_app.auth import Authenticator
 from serve_app.error_answers import ErrorAnswers
 from serve_app.fast_path import FastPath, SessionEndpoint
-from serve_app.http_protocol import BoundedHttpProtocol, Wire
+from serve_app.http_protocol import BoundedHttpProtocol
 from serve_app.jwks import JwksFile
 from serve_app.metrics import DoorMetrics
 from serve_app.ports import ServiceClock, UserActors
@@ -31,6 +31,7 @@ from serve_app.rest.app import rest_app
 from serve_app.rest.services import Services
 from serve_app.session_calls import SessionCalls
 from serve_app.settings import DoorSettings
+from serve_app.wire import Wire
 
 _log = logging.getLogger(__name__)
 

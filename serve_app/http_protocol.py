@@ -10,10 +10,8 @@ No timer per request: a connection notes its deadlines, and the door's one sweep
 is refused here never reached a route, but has the same error body as everything else.
 """
 
-import enum
 import urllib.parse
 from asyncio import AbstractEventLoop, Event, Transport
-from collections.abc import Callable
 from typing import Any
 
 import httptools
@@ -21,38 +19,12 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from serve_app.error_answers import ErrorAnswers
 from serve_app.errors import ApiError
-from serve_app.settings import WireLimits
+from serve_app.wire import Phase, Stop, Wire
 
 PIPELINE_DEPTH = 64
 CHUNK_OVERHEAD = 8
 """How many bytes on the wire a byte of a chunked body may cost, before it counts as an attack."""
-
-
-class Phase(enum.Enum):
-    IDLE = "idle"
-    HEAD = "head"
-    BODY = "body"
-    DEAF = "deaf"
-
-
-class Wire:
-    """What all connections of a door share. ``draining``: each answer is the last of its connection."""
-
-    def __init__(self, limits: WireLimits, errors: ErrorAnswers, count_refusal: Callable[[str], None]) -> None:
-        self.limits = limits
-        self.errors = errors
-        self.count_refusal = count_refusal
-        self.draining = False
-
-
-class Stop(Exception):
-    """Raised in a parser callback: this request is refused with ``code``."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):

@@ -1,7 +1,7 @@
 """What can be asked of a user's actor. Each travels in a link frame; writes and reads alike are decided in order.
 
 ``remembered`` commands carry an id whose answer is stored with their effect; the others are idempotent by the state
-they meet (ENGINE.md's rule: heartbeat, end and install status need no memory).
+they meet (ARCHITECTURE.md's rule: heartbeat, end and install status need no memory).
 """
 
 from typing import ClassVar, Literal

@@ -1,8 +1,8 @@
 """One record until it is done: its command is durable, or its dead letter is.
 
 The engine or the dead-letter topic being away is not the record's fault: it is tried again for as long as the partition
-is ours, with a growing delay, and never becomes a dead letter (R-EVT-4; ENGINE.md, "Kafka"). A rule that raises is
-tried a few times; a message that cannot be read, not at all.
+is ours, with a growing delay, and never becomes a dead letter (R-EVT-4; ARCHITECTURE.md, "Kafka"). A rule that raises
+is tried a few times; a message that cannot be read, not at all.
 """
 
 import asyncio

@@ -146,7 +146,7 @@ class Ingress:
             await asyncio.sleep(self._limits.lag_interval_s)
 
     async def _give_up(self, windows: Collection[PartitionWindow]) -> None:
-        """Stop, wait briefly, commit, drop (ENGINE.md, "Kafka")."""
+        """Stop, wait briefly, commit, drop (ARCHITECTURE.md, "Kafka")."""
         await asyncio.gather(*(window.drain(self._limits.revoke_grace_s) for window in windows))
         await self._commit(windows)
         for window in windows:

@@ -25,6 +25,4 @@ class SupervisorCollector(Collector):
             {"done": supervisor.rounds, "failed": supervisor.rounds_failed},
         )
         yield gauge(names.SUPERVISOR_WANTED_HOSTS, "Hosts that are to be", supervisor.wanted_hosts)
-        yield gauge(
-            names.SUPERVISOR_SHARDS_TO_MOVE, "Shards to be moved", supervisor.shards_to_move
-        )
+        yield gauge(names.SUPERVISOR_SHARDS_TO_MOVE, "Shards to be moved", supervisor.shards_to_move)

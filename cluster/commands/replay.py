@@ -73,7 +73,7 @@ def replay(kafka: str | None, dsn: str | None, token_secret: str | None, **optio
     """
     from rich.console import Console
 
-    from cluster.demo import DemoError
+    from cluster.errors import DemoError
     from cluster.replay.main import Options, replay_file
     from cluster.replay.playfile import BadPlayFile
 

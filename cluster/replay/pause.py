@@ -18,7 +18,8 @@ class Pause:
     def cut(self) -> None:
         if self._cut_at is None:
             self._cut_at = asyncio.get_running_loop().time()
-        pass
+        for sleeper in self._sleepers:
+            _wake(sleeper)
 
     def deadline(self, wanted: float) -> float:
         """The loop time by which a client gives up what it wants to do until ``wanted``."""

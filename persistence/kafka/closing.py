@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-
-from persistence.kafka.connection import KAFKA_ERRORS
+from aiokafka.errors import ProducerClosed
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,17 @@ async def close_producer(producer: AIOKafkaProducer) -> None:
         sender.cancel()
         await asyncio.wait({sender}, timeout=GRACE_S)
         sender.cancel()
+    _forget_messages(producer)
     await _soon(producer.client.close())
+
+
+def _forget_messages(producer: AIOKafkaProducer) -> None:
+    """Ends aiokafka's own wait for messages that nobody sends any more."""
+    accumulator = producer._message_accumulator
+    waiting = [batch for batches in accumulator._batches.values() for batch in batches]
+    accumulator.fail_all(ProducerClosed())
+    for batch in waiting:
+        look_at(batch._drain_waiter)
 
 
 def look_at(future: "asyncio.Future[Any]") -> None:
@@ -45,13 +55,18 @@ def look_at(future: "asyncio.Future[Any]") -> None:
         future.exception()
 
 
-async def _soon(ending: Any) -> bool:
-    """Whether it ended by itself within the grace time."""
-    try:
-        async with asyncio.timeout(GRACE_S):
-            await ending
-    except TimeoutError:
+async def _soon(ending: Coroutine[Any, Any, None]) -> bool:
+    """Whether it ended by itself within the grace time. In a task of its own: aiokafka lets the cancellation of its
+    inner tasks out of ``stop``, which would look like one of ours."""
+    task = asyncio.get_running_loop().create_task(ending)
+    task.add_done_callback(look_at)
+    await asyncio.wait({task}, timeout=GRACE_S)
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=GRACE_S)
         return False
-    except KAFKA_ERRORS as error:
+    if task.cancelled():
+        return False
+    if (error := task.exception()) is not None:
         log.info("a Kafka client ended with an error", extra={"error": repr(error)})
     return True

@@ -1,4 +1,4 @@
-"""The flush: one transaction that brings the tables up to a commit boundary (ENGINE.md, "Flush"; promises 2 and 3).
+"""The flush: one transaction that brings the tables up to a commit boundary (ARCHITECTURE.md, "Flush"; promises 2 and 3).
 
 Always everything: rows, outbox, command ids, progress, gifts and the cut of the journal commit together or not at all,
 so that a replay never applies twice what a table already shows.

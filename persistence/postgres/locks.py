@@ -5,7 +5,7 @@ from typing import Final, Literal
 LockClass = Literal[1, 2]
 
 JOURNAL: Final = 1
-"""Held by a host's journal session as long as it lives (ENGINE.md, "Two sessions, two locks")."""
+"""Held by a host's journal session as long as it lives (ARCHITECTURE.md, "Two sessions, two locks")."""
 
 FLUSH: Final = 2
 """Held by a host's flush session as long as it lives."""

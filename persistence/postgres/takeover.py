@@ -1,4 +1,4 @@
-"""Taking a host over: the only way to become its writer (ENGINE.md, "Takeover"; promise 3).
+"""Taking a host over: the only way to become its writer (ARCHITECTURE.md, "Takeover"; promise 3).
 
     read the epoch -> end the holders of both locks -> take both -> raise the epoch -> only then read
 

@@ -1,4 +1,4 @@
--- What the engine keeps for itself: who owns what, the journal, the outbox (ENGINE.md's rules in SQL).
+-- What the engine keeps for itself: who owns what, the journal, the outbox (ARCHITECTURE.md's rules in SQL).
 
 -- One row a host. Epoch and address change by a takeover alone; rows are never deleted, so that a host that comes
 -- back goes on with its sequence.
