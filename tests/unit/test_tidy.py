@@ -1,0 +1,86 @@
+"""The project's own rules, checked: what a linter does not know."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("actors", "serve_app", "persistence", "cluster")
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+RAY_WRAPPERS = {"actors/ray_host.py", "actors/ray_service.py", "serve_app/ray_api.py"}
+WALL_CLOCKS = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow"), ("date", "today")}
+FOREIGN = re.compile(
+)
+
+
+def sources() -> list[Path]:
+    return sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+
+
+def calls(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            owner = node.func.value
+            if isinstance(owner, ast.Name):
+                yield owner.id, node.func.attr
+            elif isinstance(owner, ast.Attribute):
+                yield owner.attr, node.func.attr
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_is_one_concept_with_a_reason(path: Path) -> None:
+    """A docstring that says why it exists; a length that can be read; functions that fit on a screen."""
+    text = path.read_text()
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree), "a module says why it exists"
+    assert len(text.splitlines()) <= MAX_FILE_LINES
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno
+            is_list = node.name in ("__init__", "_relation_problems") or path.parent.name in ("commands", "wiring")
+            assert is_list or length <= MAX_FUNCTION_LINES, f"{node.name} has {length} lines"
+
+
+def test_no_rule_and_no_engine_part_reads_a_wall_clock() -> None:
+    """Service time is Postgres' plus monotonic time (ARCHITECTURE.md, "Time")."""
+    for path in sources():
+        if path.relative_to(ROOT).parts[0] != "actors" or "telemetry" in path.parts:
+            continue
+        assert not WALL_CLOCKS & set(calls(ast.parse(path.read_text()))), path
+
+
+def test_ray_decorators_stand_in_their_wrappers_alone() -> None:
+    """Ray pickles such classes by value: they must close over nothing."""
+    decorated = {
+        str(path.relative_to(ROOT))
+        for path in sources()
+        if re.search(r"^@(ray\.remote|serve\.deployment)", path.read_text(), re.MULTILINE)
+    }
+    assert decorated == RAY_WRAPPERS
+
+
+def test_no_module_reads_the_environment_when_it_is_imported() -> None:
+    """One composition root, no hidden settings."""
+    for path in sources():
+        tree = ast.parse(path.read_text())
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                continue
+            reads = {name for _, name in calls(node)} | {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
+            assert not reads & {"environ", "getenv"}, path
+
+
+def test_nothing_of_the_place_it_was_made_in_is_in_the_repository() -> None:
+    """No package host, no absolute path of a machine."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30)
+    for name in listed.stdout.splitlines():
+        path = ROOT / name
+        if path == Path(__file__) or not path.is_file():
+            continue
+        found = FOREIGN.search(path.read_text(errors="replace"))
+        assert found is None, f"{name}: {found}"
