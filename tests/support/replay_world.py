@@ -14,21 +14,25 @@ from aiokafka.errors import KafkaTimeoutError
 
 from actors.domain.commands import AddPurchase, Command, EndSession, Heartbeat, StartSession
 from actors.domain.ids import Micros, OrderId, ProductId, UserId, format_id, parse_id, parse_time
-from actors.domain.replies import Reply, Unavailable
+from actors.domain.replies import HeartbeatCounted, Reply, Unavailable
 from cluster.replay.check import Item, Session
 from tests.support.door import bearer, open_door
 from tests.support.rule_engine import NOON, RuleEngine
 
 
 class FlowingEngine(RuleEngine):
-    """Service time is real time, ``rate`` times as fast. ``end_sessions_before`` are kinds of commands whose user's
-    live sessions end by time-out just before one of them is decided, once per entry."""
+    """Service time is real time, ``rate`` times as fast.
+
+    ``end_sessions_before`` are kinds of commands whose user's live sessions end by time-out just before one of them is
+    decided, once per entry. ``accepted`` is the latest answer to each session's beats.
+    """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
         self.most_live_at_once = 0
         self.unavailable_for = 0
+        self.accepted: dict[bytes, Micros] = {}
         self.end_sessions_before: list[type[StartSession | Heartbeat | EndSession]] = []
         self._began: float | None = None
 
@@ -41,6 +45,8 @@ class FlowingEngine(RuleEngine):
             self.fall_silent(user_id)
         self.catch_up()
         reply = await super().call(user_id, command, **options)
+        if isinstance(command, Heartbeat) and isinstance(reply, HeartbeatCounted):
+            self.accepted[command.session_id] = reply.accepted_at
         self.calls.clear()
         self.most_live_at_once = max([self.most_live_at_once, *(len(user.live) for user in self.users.values())])
         return reply

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from actors.domain.commands import EndSession, Heartbeat
-from actors.domain.ids import UserId, parse_id
+from actors.domain.ids import UserId, format_time, parse_id
 from cluster.replay.evidence import Inspector, Known
 from cluster.replay.figures import Figures
 from cluster.replay.patience import Patience, Retries
@@ -18,11 +18,13 @@ from cluster.replay.plan import Plan, PlanOptions, make_plan
 from cluster.replay.playfile import PlayRow
 from cluster.replay.run import Outcome, Pace, Replay, Surroundings
 from cluster.replay.service import Service, http_session
+from cluster.replay.told import ToldEnd
 from tests.support.replay_world import ReplayWorld, replay_world
 
 RATE = 3000.0
 PACE = Pace(rate=RATE, workers=40, lanes=4, seed=5, patience=Patience(total_s=20, attempt_s=5))
 DEADLINE_S = 60
+SHORTER_THAN_A_BEAT_S = 20
 
 
 def a_plan(users: int = 12, games: int = 5, hours: float = 2.0) -> Plan:
@@ -61,11 +63,30 @@ async def test_everything_is_bought_and_played_and_the_ledger_is_exact():
     assert 1 < world.engine.most_live_at_once <= PACE.lanes
 
 
-async def test_the_payment_service_sends_some_events_twice():
-    """R-EVT-3: the ledger above and here is exact all the same."""
+async def test_a_client_remembers_what_it_was_told():
+    """R-PT-9: the check can only hold the service to what is remembered."""
     plan = a_plan()
     async with replay_world(rate=RATE) as world:
         outcome = await a_replay(world, plan).run()
+    ended = {session.session_id: session for user in plan.users for session in world.sessions_of(user.user_id)}
+    for told in outcome.told:
+        session = ended[told.session_id]
+        assert told.start_time == format_time(session.started_at)
+        assert told.accepted_at == format_time(world.engine.accepted[parse_id(told.session_id)])
+        if told.end is not None:
+            assert told.end == ToldEnd(
+                end_time=format_time(session.ended_at), duration_seconds=session.duration_seconds
+            )
+    assert sum(told.end is not None for told in outcome.told) >= plan.items
+
+
+async def test_the_payment_service_sends_some_events_twice():
+    """R-EVT-3: the ledger above and here is exact all the same."""
+    plan = a_plan(users=4, games=60, hours=0.01)
+    late = [order for user in plan.users for order in user.orders[1::2] if order.sent_twice]
+    assert late, "the plan has none that is repeated when its user is done"
+    async with replay_world(rate=RATE) as world:
+        outcome = await a_replay(world, plan, replace(PACE, rate=RATE * 20)).run()
     assert outcome.is_exact
     received = Counter(event["id"] for event in world.events_received)
     assert received == {order.event_id: 1 + order.sent_twice for user in plan.users for order in user.orders}
@@ -140,7 +161,7 @@ async def test_a_run_that_is_cut_ends_its_sessions_and_is_exact():
         replay = a_replay(world, plan, replace(PACE, rate=1.0))
         running = await run_until(replay, lambda: replay.outcome.figures.sessions_live >= 2)
         replay.pause.cut()
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(SHORTER_THAN_A_BEAT_S):
             outcome = await running
         sessions = [session for user_id, _ in outcome.bought for session in world.sessions_of(user_id)]
     assert outcome.cut
