@@ -1,4 +1,4 @@
-"""The flush: one transaction that brings the tables up to a commit boundary (ARCHITECTURE.md, "Flush"; promises 2 and 3).
+"""The flush: one transaction that brings the tables up to a commit boundary (promises 2 and 3).
 
 Always everything: rows, outbox, command ids, progress, gifts and the cut of the journal commit together or not at all,
 so that a replay never applies twice what a table already shows.
@@ -93,7 +93,7 @@ class FlushSession:
             await self._roll_back(session)
             raise
         except BaseException:
-            # Cancelled: where the transaction stands is not known, and the session must not carry it on.
+            # Cancelled, or a mistake of ours: the session must not carry half a transaction into the next flush.
             self.session.close()
             raise
         self._flushed = batch.up_to

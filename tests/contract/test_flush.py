@@ -182,7 +182,7 @@ REFUSED: dict[str, Callable[[], FlushBatch]] = {
 
 @pytest.mark.parametrize("broken", REFUSED.values(), ids=REFUSED.keys())
 async def test_a_refused_row_leaves_everything_as_it_was(world: World, broken: Callable[[], FlushBatch]) -> None:
-    """ENGINE.md, "Flush": always everything or nothing, so that replay applies nothing twice."""
+    """ARCHITECTURE.md, "Flush": always everything or nothing, so that replay applies nothing twice."""
     store = await owner(world, appended=2)
     await store.flush(
         batch(
@@ -195,8 +195,8 @@ async def test_a_refused_row_leaves_everything_as_it_was(world: World, broken: C
             outbox=[OLD_OUTBOX],
         )
     )
-    before = await everything(world, USER)
     user, now = new_user(), await world.now()
+    before = await everything(world, USER, user)
     bad = broken()
     mixed = replace(
         bad,
@@ -211,32 +211,27 @@ async def test_a_refused_row_leaves_everything_as_it_was(world: World, broken: C
     with pytest.raises(CommitRefused):
         await store.flush(mixed)
 
-    assert await everything(world, USER) == before
-    assert await everything(world, user) == (before[0], before[1], before[2], *await nothing(world, user))
-    await store.flush(replace(mixed, **dict.fromkeys(FlushBatch.__struct_fields__[1:-1], ())))
+    assert [seq for seq, _ in await world.journal(ME)] == [2]
+    assert await everything(world, USER, user) == before
+    await store.flush(batch(2))
+    assert await world.journal(ME) == []
+    assert await everything(world, USER, user) == before
 
 
-async def everything(world: World, user: UserId) -> tuple[object, ...]:
-    """All that a flush may change."""
+async def everything(world: World, *users: UserId) -> tuple[object, ...]:
+    """All rows that a flush may change; the users' own in the order given."""
     return (
-        await world.journal(ME),
-        (await world.map_reader.read_map()).shards[ShardId(0)],
-        (await world.outbox(), by_id(await world.anomalies()), dict(await by_session(world))),
-        await world.loader.libraries([user]),
-        await world.loader.commands([user]),
-    )
-
-
-async def nothing(world: World, user: UserId) -> tuple[object, ...]:
-    stranger = new_user()
-    return (
-        {user: (await world.loader.libraries([stranger]))[stranger]},
-        {user: (await world.loader.commands([stranger]))[stranger]},
+        (await world.map_reader.read_map()).shards,
+        await world.outbox(),
+        by_id(await world.anomalies()),
+        dict(await by_session(world)),
+        list((await world.loader.libraries(users)).values()),
+        list((await world.loader.commands(users)).values()),
     )
 
 
 async def test_a_shard_is_given_away_at_its_term_only(world: World) -> None:
-    """ENGINE.md, "Moving a shard": an update with our host and the term we know; the term goes up by one."""
+    """ARCHITECTURE.md, "Moving a shard": an update with our host and the term we know; the term goes up by one."""
     store = await owner(world, appended=1)
     given = await store.flush(
         batch(
@@ -267,7 +262,7 @@ async def test_a_shard_is_given_away_without_anything_to_flush(world: World) -> 
 
 @pytest.mark.parametrize("happened", [False, True])
 async def test_recovery_finds_how_far_the_tables_are(world: World, happened: bool) -> None:
-    """ENGINE.md, "Flush": unknown outcome; what it finds is true of the gifts as well."""
+    """ARCHITECTURE.md, "Flush": unknown outcome; what it finds is true of the gifts as well."""
     user, bought = new_user(), item()
     store = await owner(world, appended=1)
     whole = batch(1, items=[(user, bought)], gifts=[ShardGift(ShardId(0), Term(1), OTHER)])

@@ -44,7 +44,7 @@ async def test_a_host_replays_only_its_own_rows(world: World) -> None:
 
 
 async def test_an_append_tells_the_stores_time(world: World) -> None:
-    """ENGINE.md, "Time": each commit returns Postgres' clock."""
+    """ARCHITECTURE.md, "Time": each commit returns Postgres' clock."""
     store = await owner(world)
     before = await world.now()
     first = await store.append(Seq(1), b"")
@@ -80,7 +80,7 @@ async def test_recovery_finds_what_became_of_a_lost_commit(world: World, happene
 
 
 async def test_a_commit_on_its_way_never_happens_after_recovery(world: World) -> None:
-    """ENGINE.md: our former backend is ended before the row is looked for; else it could appear behind our back."""
+    """Our former backend is ended before the row is looked for; else it could appear behind our back."""
     world.impatient()
     store = await owner(world)
     held = world.hold("journal")

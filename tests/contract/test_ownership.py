@@ -12,7 +12,7 @@ OTHER = HostId(1)
 
 
 async def test_a_takeover_raises_the_epoch_and_publishes_the_address(world: World) -> None:
-    """ENGINE.md, "Takeover", step 4."""
+    """ARCHITECTURE.md, "Takeover", step 4."""
     first = await world.store(ME).take_over("10.0.0.1:7000")
     second = await world.store(ME).take_over("10.0.0.2:7000")
 
@@ -33,7 +33,7 @@ async def test_a_takeover_of_a_host_without_rows_can_be_tried_again(world: World
 
 
 async def test_the_next_seq_follows_the_journal_and_the_tables_never_a_clock(world: World) -> None:
-    """ENGINE.md: max(flushed_seq, max(journal.seq)) + 1; a cut journal does not start it again."""
+    """ARCHITECTURE.md: max(flushed_seq, max(journal.seq)) + 1; a cut journal does not start it again."""
     store = world.store(ME)
     assert (await store.take_over("a:1")).next_seq == 1
     for seq in (1, 2, 3):
@@ -51,7 +51,7 @@ async def test_the_next_seq_follows_the_journal_and_the_tables_never_a_clock(wor
 
 
 async def test_the_real_time_of_a_takeover_is_the_stores_clock(world: World) -> None:
-    """ENGINE.md, "Time": no wall clock of a process."""
+    """ARCHITECTURE.md, "Time": no wall clock of a process."""
     before = await world.now()
     claim = await world.store(ME).take_over("a:1")
     assert before <= claim.real_now <= await world.now()
@@ -111,7 +111,7 @@ async def test_a_takeover_leaves_other_hosts_alone(world: World) -> None:
 
 
 async def test_a_fence_check_tells_the_stores_time_while_the_owner_owns(world: World) -> None:
-    """ENGINE.md: a batch without events makes a fence check."""
+    """ARCHITECTURE.md: a batch without events makes a fence check."""
     store = world.store(ME)
     await store.take_over("a:1")
     before = await world.now()

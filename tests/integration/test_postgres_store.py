@@ -36,8 +36,8 @@ async def world(postgres_dsn: str) -> AsyncIterator[PostgresWorld]:
 
 
 async def test_heartbeats_stay_on_their_page(world: PostgresWorld) -> None:
-    """DESIGN.md: any index on last_heartbeat_at turns cheap HOT updates into expensive ones; and pages need room. A
-    third of the live sessions beats in each flush, which is more than the accelerated clock of a replay brings."""
+    """Any index on last_heartbeat_at would turn cheap HOT updates into expensive ones; and pages need room. A third
+    of the live sessions beats in each flush, which is more than the accelerated clock of a replay brings."""
     store = world.store(ME)
     await store.take_over("a:1")
     sessions = [live(device_id=str(uuid4())) for _ in range(3000)]
@@ -81,13 +81,13 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ids=st.lists(st.binary(min_size=16, max_size=16), min_size=50, max_size=100))
 async def test_sql_and_python_agree_on_the_shard(world: PostgresWorld, ids: list[bytes]) -> None:
-    """ENGINE.md: ``shard(entity_id)`` is a function that SQL can compute too; 1,000 ids and more."""
+    """ARCHITECTURE.md: ``shard(entity_id)`` is a function that SQL can compute too; 1,000 ids and more."""
     rows = await world.admin.fetch("select id, library_shard(id) as shard from unnest($1::uuid[]) as id", ids)
     assert {row["id"]: row["shard"] for row in rows} == {one: shard_of(UserId(one)) for one in ids}
 
 
 async def test_a_frozen_owner_is_deposed_and_writes_nothing_when_it_wakes(world: PostgresWorld) -> None:
-    """ENGINE.md, "Takeover": tried with SIGSTOP and SIGCONT; nothing that it acknowledged is lost."""
+    """ARCHITECTURE.md, "Takeover": tried with SIGSTOP and SIGCONT; nothing that it acknowledged is lost."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(FROZEN_OWNER), world.dsn, stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.PIPE
     )
@@ -164,7 +164,7 @@ async def test_a_commit_is_never_cancelled(world: PostgresWorld) -> None:
 
 
 async def test_a_transaction_that_stands_still_is_ended_by_the_server(world: PostgresWorld) -> None:
-    """ENGINE.md: transaction_timeout; half a flush on a connection that nobody closes blocks no takeover for long."""
+    """Half a flush on a connection that nobody closes blocks no takeover for long."""
     world.impatient()
     store = world.store(ME)
     await store.take_over("a:1")
@@ -180,8 +180,7 @@ async def test_a_transaction_that_stands_still_is_ended_by_the_server(world: Pos
 
 
 async def test_a_takeover_cannot_pass_a_flush_under_way(world: PostgresWorld) -> None:
-    """ENGINE.md, "Flush": the fence row is held ``for share`` until the commit; ``for key share`` would let the epoch
-    move in between."""
+    """The fence row is held ``for share`` until the commit; ``for key share`` would let the epoch move in between."""
     store = world.store(ME)
     await store.take_over("a:1")
     plan = world.proxy.plan("flush", Cut.HELD, COMMIT)
@@ -208,7 +207,7 @@ async def test_a_server_that_says_no_leaves_no_doubt(world: PostgresWorld) -> No
 
 
 async def test_a_fence_check_by_commit_writes_to_the_log(world: PostgresWorld) -> None:
-    """ENGINE.md: with a standby that could be promoted, the check is a small synchronous commit."""
+    """ARCHITECTURE.md: with a standby that could be promoted, the check is a small synchronous commit."""
     store = PostgresHostStore(dsn=world.dsn, host_id=ME, reads=world.pool, timeouts=Timeouts(), fence_by_commit=True)
     await store.take_over("a:1")
     before = await world.admin.fetchval("select pg_current_wal_flush_lsn()")
@@ -221,12 +220,18 @@ async def test_flushes_find_their_rows_by_index_whatever_the_statistics_say(worl
     """A plan that was made on an empty table must not read all of a large one."""
     store = world.store(ME)
     await store.take_over("a:1")
-    await store.flush(batch(0, sessions_live=[(new_user(), live())]))
+    first = live()
+    await store.flush(batch(0, sessions_live=[(new_user(), first)]))
+    await world.admin.execute("analyze playtime_sessions")
+    for turn in range(10):
+        await store.flush(batch(0, heartbeats=[(first.session_id, Micros(first.started_at + turn), 60)]))
     sessions = [live() for _ in range(4000)]
     await store.flush(batch(0, sessions_live=[(new_user(), one) for one in sessions]))
-    for one in sessions[:20]:
+    for one in sessions[:10]:
         await store.flush(batch(0, heartbeats=[(one.session_id, Micros(one.started_at + 1), 60)]))
+    await world.loader.live_sessions([shard_of(new_user())])
     await store.close()
+    await world.pool.close()
     await eventually(world, "n_tup_upd", "playtime_sessions", 20)
     assert await counted(world, "seq_scan", "playtime_sessions") == await index_builds(world)
 

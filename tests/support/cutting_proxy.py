@@ -50,7 +50,7 @@ class CuttingProxy:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["CuttingProxy"]:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._start, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         try:
             yield self
@@ -70,10 +70,13 @@ class CuttingProxy:
         self._plans.append(plan)
         return plan
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _start(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A task of our own: asyncio complains about one of its own that is cancelled."""
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream_writer: asyncio.StreamWriter | None = None
         try:
             upstream_reader, upstream_writer = await asyncio.open_connection(*self._upstream)
@@ -82,7 +85,6 @@ class CuttingProxy:
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
-            self._connections.discard(task)
             for each in (writer, upstream_writer):
                 if each is not None:
                     each.transport.abort()
