@@ -198,7 +198,6 @@ class _Server(uvicorn.Server):
     """uvicorn's server without its main loop and signal handlers: the door decides when it begins and ends."""
 
     async def open(self, listener: socket.socket) -> None:
-        self._listener = listener
         self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
         await self.on_tick(0)
@@ -213,7 +212,6 @@ class _Server(uvicorn.Server):
     def stop_accepting(self) -> None:
         for server in self.servers:
             server.close()
-        self._listener.close()
         for connection in self.connections():
             connection.announce_end()
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from serve_app.errors import ApiError
@@ -246,12 +246,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: ApiError) -> None:
         """Ends the connection with this error, after the answers that earlier requests still wait for."""
-        self._wire.count_refusal(error.entry.code)
-        answer = self._wire.errors.error(error, dict(self.headers or ()), "refused on the wire")
-        lines = [STATUS_LINE[answer.status]]
-        for name, value in (*self.server_state.default_headers, *answer.headers, (b"connection", b"close")):
-            lines += [name, b": ", value, b"\r\n"]
-        words = b"".join([*lines, b"\r\n", answer.body])
+        words = self._wire.words(error, self.headers or [], self.server_state.default_headers)
         in_body = self._phase is Phase.BODY
         self._phase = Phase.DEAF
         self._read_deadline = self.loop.time() + self._limits.linger_s

@@ -49,7 +49,7 @@ def items_router(services: Services) -> APIRouter:
             raise_for(reply)
         given = query.model_dump(exclude_unset=True)
         links = PageLinks(link(ITEMS_PATH, given))
-        if query.page * query.limit <= reply.total_items:
+        if query.page * query.limit < reply.total_items:
             links = PageLinks(link(ITEMS_PATH, given), link(ITEMS_PATH, {**given, "page": query.page + 1}))
         meta = PageMeta(reply.total_items, query.page, query.limit)
         return response(json_answer(200, encode(ItemList([item_body(item) for item in reply.items], meta, links))))

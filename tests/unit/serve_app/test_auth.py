@@ -295,6 +295,7 @@ async def test_the_gateways_word_counts_only_where_it_is_trusted(world: World) -
     trusting = world.authenticator(jwks_file=None, trust_gateway=True)
     assert await asked(trusting, made(), named) == OTHER_USER
     assert await asked(trusting, made()) == USER
+    assert await asked(trusting, made(), named) == OTHER_USER
     for wrong in ([named, named], [(b"x-user-id", b"alice")], [(b"x-user-id", b"")]):
         with pytest.raises(ApiError):
             await trusting.authenticate(wrong)
@@ -320,6 +321,14 @@ async def test_who_is_not_authenticated_gets_nowhere(door: OpenDoor, headers: di
     assert (answer.status_code, code_of(answer)) == (401, "UNAUTHENTICATED")
     assert answer.headers["www-authenticate"].startswith("Bearer")
     assert door.engine.calls == []
+
+
+async def test_a_remembered_token_next_to_another_is_one_too_many(world: World) -> None:
+    """Which one counts must not depend on who reads them."""
+    authenticator = world.authenticator(jwks_file=None)
+    assert await asked(authenticator, made()) == USER
+    with pytest.raises(ApiError):
+        await asked(authenticator, made(sub=format_id(OTHER_USER)), (b"authorization", b"Bearer " + made().encode()))
 
 
 async def test_two_tokens_are_one_too_many(door: OpenDoor) -> None:

@@ -41,7 +41,7 @@ async def test_draining_finishes_what_is_in_work_and_closes(run_dir: Path) -> No
 
 
 async def test_a_quiet_client_hears_of_the_end_with_its_next_answer(run_dir: Path) -> None:
-    """DESIGN.md, traps: ``Connection: close`` while draining; not ready any more."""
+    """ARCHITECTURE.md, traps: ``Connection: close`` while draining; not ready any more."""
     async with open_door(run_dir, drain_idle_s=5.0) as door:
         assert (await door.client.get("/readyz")).status_code == 200
         draining = asyncio.create_task(door.door.drain())
@@ -102,7 +102,7 @@ async def test_a_door_that_was_never_opened_drains_at_once_and_is_not_healthy(ru
 
 
 async def test_doors_share_a_port(run_dir: Path) -> None:
-    """DESIGN.md: ``SO_REUSEPORT``, the kernel spreads connections."""
+    """ARCHITECTURE.md: ``SO_REUSEPORT``, the kernel spreads connections."""
     async with open_door(run_dir, process="one") as one, open_door(run_dir, process="two", port=one.port) as two:
         assert one.port == two.port
         assert (await two.client.get("/healthz")).status_code == 200
@@ -111,7 +111,7 @@ async def test_doors_share_a_port(run_dir: Path) -> None:
 
 
 async def test_the_load_counts_what_is_in_work_and_what_is_connected(door: OpenDoor) -> None:
-    """DESIGN.md: autoscaled by its own load figure."""
+    """ARCHITECTURE.md: autoscaled by its own load figure."""
     door.engine.hold = asyncio.Event()
     tasks = [
         asyncio.create_task(door.client.post(f"{SESSIONS}/start", json=start_body(GAME), headers=bearer()))
@@ -143,7 +143,7 @@ async def test_requests_are_counted_by_route_and_status(door: OpenDoor) -> None:
 
 
 async def test_no_answer_shares_its_headers_with_another(door: OpenDoor) -> None:
-    """DESIGN.md, traps: a server may append to the list."""
+    """ARCHITECTURE.md, traps: a server may append to the list."""
     session = await door.start_session()
     lengths = set()
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""The Serve deployment, without Ray: it finds its factory by name and passes on what Serve asks (DESIGN.md, traps)."""
+"""The Serve deployment, without Ray: it finds its factory by name and passes on what Serve asks."""
 
 import inspect
 from typing import Any
@@ -64,7 +64,7 @@ async def test_a_replica_that_never_started_ends_quietly() -> None:
 
 
 def test_the_deployment_is_a_few_lines_that_close_over_nothing() -> None:
-    """DESIGN.md: Ray pickles it by value."""
+    """ARCHITECTURE.md: Ray pickles it by value."""
     kind = _deployed()
     assert len(inspect.getsource(inspect.getmodule(kind)).splitlines()) < 50  # type: ignore[arg-type]
     for _, function in inspect.getmembers(kind, inspect.isfunction):

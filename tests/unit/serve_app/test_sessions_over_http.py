@@ -266,7 +266,7 @@ async def test_both_paths_give_the_same_answer(
 
 
 async def test_a_heartbeat_carries_no_command_id(client: httpx.AsyncClient, door: OpenDoor) -> None:
-    """ENGINE.md, command ids: idempotent by state, so nothing needs to be remembered."""
+    """ARCHITECTURE.md, command ids: idempotent by state, so nothing needs to be remembered."""
     session = await door.start_session()
     await client.post(f"{SESSIONS}/{session}/heartbeat")
     _, command, command_id, _ = door.engine.calls[-1]
