@@ -94,8 +94,8 @@ class Door:
     async def start(self) -> None:
         """Returns when the door accepts connections; ``OSError`` if the port cannot be had."""
         await self._authenticator.refresh_keys()
-        await self._metrics_socket.start()
         listener = listen(self.settings.host, self.settings.port, self.settings.backlog)
+        await self._metrics_socket.start()
         self.port = listener.getsockname()[1]
         self._server = _Server(self._config())
         self._metrics.connections = lambda: len(self._connections())
