@@ -71,8 +71,8 @@ class PartitionWindow:
         return True
 
     def done(self, offset: int) -> None:
-        """The record's effect is durable, or its dead letter is. Ignored once the window is closed."""
-        if self._closed or (entry := self._by_offset.pop(offset, None)) is None:
+        """The record's effect is durable, or its dead letter is."""
+        if (entry := self._by_offset.pop(offset, None)) is None:
             return
         entry.done = True
         while self._entries and self._entries[0].done:
@@ -81,7 +81,7 @@ class PartitionWindow:
             self._prefix = passed.offset + 1
 
     def to_commit(self) -> int | None:
-        """The offset after the contiguous prefix, if it has moved since ``committed``."""
+        """The offset after the contiguous prefix, if it has moved since ``committed``; None once closed."""
         return None if self._closed or self._prefix == self._committed else self._prefix
 
     def committed(self, offset: int) -> None:

@@ -128,12 +128,12 @@ async def test_exactly_the_rows_given_are_deleted(world: World) -> None:
     await world.add(shuffled())
     queue = world.open()
     await queue.acquire()
-    first = (await queue.read(ShardId(0), 4)).rows
+    first = (await queue.read(ShardId(0), 3)).rows
     between = row(0, 1, 1, 0)
     await world.add([between])
     await queue.delete(first)
     await queue.delete(first)
-    assert list((await queue.read(ShardId(0), 100)).rows) == [between, *in_order(shuffled())[4:]]
+    assert list((await queue.read(ShardId(0), 100)).rows) == [between, *in_order(shuffled())[3:]]
     await queue.release()
 
 
@@ -146,7 +146,7 @@ async def test_an_empty_outbox_has_no_age(world: World) -> None:
 
 
 async def test_only_one_holds_the_lock_until_it_lets_go(world: World) -> None:
-    """DESIGN.md: single by advisory lock."""
+    """ARCHITECTURE.md: single by advisory lock."""
     first, second = world.open(), world.open()
     assert await first.acquire()
     assert await first.acquire()

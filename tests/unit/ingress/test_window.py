@@ -67,7 +67,7 @@ async def test_a_window_is_full_by_number_or_by_bytes_and_has_room_again_below_h
 
 
 async def test_a_draining_window_waits_for_what_is_under_way_and_counts_it() -> None:
-    """ENGINE.md, "Kafka": on revoke stop, wait briefly, commit, drop."""
+    """ARCHITECTURE.md, "Kafka": on revoke stop, wait briefly, commit, drop."""
     subject = window()
     subject.add(record(0))
     release = asyncio.Event()
