@@ -57,11 +57,13 @@ class HostSession:
         self._settings = settings
         self._prepare = prepare
         self._session: Session | None = None
+        self._candidate: Session | None = None
+        """Connected, but without the lock yet: nothing may be written on it."""
         self._backends: list[tuple[int, object]] = []
         """Every backend of ours that may still hold the lock or wait for it: (pid, its start)."""
 
     def current(self) -> Session:
-        """The session, if it is not known to be lost; ``OutcomeUnknown`` otherwise."""
+        """The session that holds the lock, if it is not known to be lost; ``OutcomeUnknown`` otherwise."""
         if self._session is None or self._session.is_closed():
             raise OutcomeUnknown(f"the {self._name} session is lost")
         return self._session
@@ -75,7 +77,7 @@ class HostSession:
             timeouts=self._timeouts,
             settings=self._settings,
         )
-        self._session = session
+        self._candidate = session
         try:
             mine = await session.fetchrow(_MY_BACKEND, timeout=self._timeouts.read_s)
         except DRIVER_ERRORS as error:
@@ -87,24 +89,30 @@ class HostSession:
 
     async def take_lock(self) -> None:
         """Waits for whoever holds the lock, at most ``lock_s``; driver errors go through."""
-        await self.current().fetch(_LOCK, self._lock, self._host_id, timeout=self._timeouts.lock_s + 1)
+        await self._opened().fetch(_LOCK, self._lock, self._host_id, timeout=self._timeouts.lock_s + 1)
 
     async def make_ready(self) -> None:
-        """Statements prepared; driver errors go through. The lock is ours, so what we had before holds it no more."""
-        await self._prepare(self.current())
+        """The opened session, which has the lock, becomes the current one; driver errors go through."""
+        session = self._opened()
+        await self._prepare(session)
+        self._session, self._candidate = session, None
+        # The lock is ours, so none of those before this one holds it.
         del self._backends[:-1]
+
+    def _opened(self) -> Session:
+        if self._candidate is None:
+            raise StoreUnavailable(f"the {self._name} session was closed while it was opened")
+        return self._candidate
 
     async def replace(self, epoch: Epoch) -> Session:
         """A new session under the same epoch, once the former one can do nothing any more.
 
         Raises ``Deposed`` when the epoch has moved on, ``StoreUnavailable`` when it can't be told now.
         """
-        former = list(self._backends)
-        session = await self.open()
         try:
+            session = await self.open()
             await self._check_epoch(session, epoch)
-            for backend in former:
-                await session.fetch(_END_BACKEND, *backend, timeout=self._timeouts.read_s)
+            await self._end_former(session)
             # The lock is free only after its holder's last transaction has ended, either way. One of ours that does not
             # hold it never wrote anything. So this is the wait until the former backend is gone.
             await self.take_lock()
@@ -119,6 +127,15 @@ class HostSession:
             raise
         return session
 
+    async def _end_former(self, session: Session) -> None:
+        """Those that are gone already are forgotten, so that attempts without end leave no list without end."""
+        *former, mine = self._backends
+        alive = []
+        for backend in former:
+            if await session.fetchval(_END_BACKEND, *backend, timeout=self._timeouts.read_s) is not None:
+                alive.append(backend)
+        self._backends = [*alive, mine]
+
     async def _check_epoch(self, session: Session, epoch: Epoch) -> None:
         """Spares a deposed owner the wait for a lock that its successor holds."""
         now = await session.fetchval(_READ_EPOCH, self._host_id, timeout=self._timeouts.read_s)
@@ -126,10 +143,11 @@ class HostSession:
             raise Deposed(f"host {self._host_id} is at epoch {now}, not {epoch}")
 
     def close(self) -> None:
-        """Drops the connection; its backend notices, or is ended by whoever needs the lock."""
-        if self._session is not None:
-            self._session.terminate()
-            self._session = None
+        """Drops the connections; their backends notice, or are ended by whoever needs the lock."""
+        for session in (self._session, self._candidate):
+            if session is not None:
+                session.terminate()
+        self._session = self._candidate = None
 
 
 async def end_holders(session: Session, locks: list[LockClass], host_id: HostId, timeout_s: float) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from actors.domain.ids import CommandId, SessionId, ShardId, UserId
 from actors.domain.model import AppliedCommand, EndedSession, Library, LiveSession
-from persistence.postgres import commands, library, purchases, sessions
+from persistence.postgres import commands, library, purchases
+from persistence.postgres import sessions as playtime
 from persistence.postgres.pool import ConnectionPool
 
 
@@ -15,7 +16,7 @@ class PostgresEntityLoader:
         self._pool = pool
 
     async def live_sessions(self, shards: Sequence[ShardId]) -> list[tuple[UserId, LiveSession]]:
-        return await sessions.load_live(self._pool, shards)
+        return await playtime.load_live(self._pool, shards)
 
     async def libraries(self, users: Sequence[UserId]) -> dict[UserId, Library]:
         """Two statements see one state: a user's rows don't change while its actor is not loaded."""
@@ -26,5 +27,5 @@ class PostgresEntityLoader:
     async def commands(self, users: Sequence[UserId]) -> dict[UserId, dict[CommandId, AppliedCommand]]:
         return await commands.load(self._pool, users)
 
-    async def ended_sessions(self, sessions_of: Sequence[tuple[UserId, SessionId]]) -> dict[SessionId, EndedSession]:
-        return await sessions.load_ended(self._pool, sessions_of)
+    async def ended_sessions(self, sessions: Sequence[tuple[UserId, SessionId]]) -> dict[SessionId, EndedSession]:
+        return await playtime.load_ended(self._pool, sessions)

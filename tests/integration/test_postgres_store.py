@@ -134,6 +134,10 @@ async def test_recovery_ends_only_our_own_former_backend(world: PostgresWorld) -
         await old.recover_journal(None)
     with pytest.raises(StoreUnavailable):
         await old.recover_flush()
+    with pytest.raises(OutcomeUnknown):
+        await old.append(Seq(1), b"without the lock")
+    with pytest.raises(OutcomeUnknown):
+        await old.flush(batch(0))
 
     await new.append(Seq(1), b"still the owner")
 
