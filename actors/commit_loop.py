@@ -56,6 +56,7 @@ class CommitLoop:
         max_batch: int,
         on_clock_reading: Callable[[Micros], None],
         on_doubt: Callable[[bool], None],
+        on_refusal: Callable[[bool], None],
         loop_time: Callable[[], float],
     ) -> None:
         self._store = store
@@ -73,6 +74,8 @@ class CommitLoop:
         self._max_batch = max_batch
         self._on_clock_reading = on_clock_reading
         self._on_doubt = on_doubt
+        self._on_refusal = on_refusal
+        self._refusing = False
         self._loop_time = loop_time
         self._boundary_waiters: list[asyncio.Future[None]] = []
         self._in_flight = False
@@ -97,10 +100,10 @@ class CommitLoop:
             await self._mailbox.wait()
             self._at_boundary()
             commands = self._mailbox.cut(self._max_batch)
-            if not commands:
+            if not commands and not self._refusing:
                 continue
             batch = self._decider.decide(commands)
-            if not batch.answers:
+            if not batch.answers and not self._refusing:
                 continue
             self._in_flight = True
             try:
@@ -124,8 +127,9 @@ class CommitLoop:
         self._boundary_waiters.clear()
 
     async def _commit(self, batch: DecidedBatch) -> None:
-        seq = self._next_seq if batch.entries else None
-        body = encode_body(batch.entries) if batch.entries else b""
+        """A store that refused the last commit is asked by an empty one whether it takes commits again."""
+        seq = self._next_seq if batch.entries or self._refusing else None
+        body = encode_body(batch.entries)
         began = self._loop_time()
         try:
             if seq is not None:
@@ -135,6 +139,8 @@ class CommitLoop:
         except CommitRefused as refused:
             log.error("a commit was refused", extra={"reason": str(refused)})
             self._metrics.commits_refused += 1
+            self._refusing = True
+            self._on_refusal(True)
             for pending, _ in batch.answers:
                 self._mailbox.answer(pending, Unavailable("the store refused the commit"))
             return
@@ -148,6 +154,9 @@ class CommitLoop:
         if seq is not None:
             self._next_seq = Seq(seq + 1)
             self._apply(batch, seq, len(body))
+            if self._refusing:
+                self._refusing = False
+                self._on_refusal(False)
         self._answer(batch)
 
     def _apply(self, batch: DecidedBatch, seq: Seq, body_bytes: int) -> None:

@@ -67,6 +67,8 @@ class DirtyRows:
                     self._commands.append((user_id, applied))
                 case AnomalyRecorded(anomaly=anomaly):
                     self._anomalies.append((user_id, anomaly))
+                    if anomaly.session_id is not None:
+                        self._sessions[anomaly.session_id] = user_id
             if (integration_event := published(user_id, event)) is not None:
                 body = encode(integration_event, user_id)
                 self._outbox.append(OutboxRow(shard_id, term, seq, n, user_id, body))

@@ -142,6 +142,7 @@ class Engine:
             max_batch=options.max_batch_commands,
             on_clock_reading=clock.correct,
             on_doubt=self._commit_doubt,
+            on_refusal=self._commit_refusal,
             loop_time=loop_time,
         )
 
@@ -152,6 +153,10 @@ class Engine:
         else:
             self.hearing.regained(Deafness.IN_DOUBT)
         self._on_doubt("commit", begins)
+
+    def _commit_refusal(self, begins: bool) -> None:
+        """Nor can one whose store refuses commits."""
+        (self.hearing.lost if begins else self.hearing.regained)(Deafness.REFUSED)
 
     async def keep_house(self) -> None:
         """Samples the load and the gauges, and lets idle users leave also when nobody calls."""

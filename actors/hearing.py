@@ -13,6 +13,7 @@ from actors.domain.ids import Micros
 class Deafness(Enum):
     NO_DOOR = "no door is linked"
     IN_DOUBT = "a commit's outcome is unknown"
+    REFUSED = "the store refuses commits"
     WRITES_CLOSED = "writes are refused"
 
 

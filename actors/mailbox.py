@@ -27,6 +27,10 @@ class MailboxLimits(Struct, frozen=True, kw_only=True):
     def pause_at(self) -> int:
         return self.per_host // 2
 
+    @property
+    def resume_at(self) -> int:
+        return self.per_host // 4
+
 
 NO_TERM = Term(0)
 """The sender knows no map, or needs none."""
@@ -84,6 +88,7 @@ class Mailbox:
         self._in_flight: dict[CommandId, Pending] = {}
         self._size = 0
         self._arrival = asyncio.Event()
+        self._to_relieve: list[Callable[[], None]] = []
 
     def __len__(self) -> int:
         return self._size
@@ -92,6 +97,10 @@ class Mailbox:
     def congested(self) -> bool:
         """Links should stop reading until it is over."""
         return self._size >= self._limits.pause_at
+
+    def when_relieved(self, resume: Callable[[], None]) -> None:
+        """Calls once when the congestion is over."""
+        self._to_relieve.append(resume)
 
     def offer(self, pending: Pending) -> None:
         """Takes a command in, or answers it ``Overloaded``."""
@@ -160,6 +169,10 @@ class Mailbox:
         if pending.command_id is not None:
             self._in_flight.pop(pending.command_id, None)
         pending.answer(reply)
+        if self._to_relieve and self._size <= self._limits.resume_at:
+            relieved, self._to_relieve = self._to_relieve, []
+            for resume in relieved:
+                resume()
 
     async def wait(self) -> None:
         """Until something is ready or ``wake`` was called."""

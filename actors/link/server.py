@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 HANDSHAKE_TIMEOUT_S = 3.0
 SILENCE_S = 10.0
 """A peer pings every second; one that was silent for so long is gone."""
-CONGESTION_CHECK_S = 0.02
+SILENCE_CHECK_S = 1.0
 
 
 class LinkEvents(Protocol):
@@ -76,21 +76,13 @@ class LinkServer:
             link.transport.close()
 
     async def _watch(self) -> None:
-        """Ends links whose peer is silent; lets paused ones read again."""
-        ticks = 0
+        """Ends links whose peer is silent, unless they are paused: what the peer says is waiting in the socket then."""
         while True:
-            await asyncio.sleep(CONGESTION_CHECK_S)
-            if self.mailbox is not None and not self.mailbox.congested:
-                for link in self.links:
-                    link.resume_if_paused()
-            ticks += 1
-            if ticks % 50 == 0:
-                self._end_silent(self.loop_time())
-
-    def _end_silent(self, now: float) -> None:
-        for link in list(self.links):
-            if now - link.heard_at > (SILENCE_S if link.role else HANDSHAKE_TIMEOUT_S):
-                link.transport.abort()
+            await asyncio.sleep(SILENCE_CHECK_S)
+            now = self.loop_time()
+            for link in list(self.links):
+                if not link.paused and now - link.heard_at > (SILENCE_S if link.role else HANDSHAKE_TIMEOUT_S):
+                    link.transport.abort()
 
 
 class HostLink(FrameProtocol):
@@ -102,7 +94,7 @@ class HostLink(FrameProtocol):
         self._hello: Hello = new_hello()
         self._replies: list[tuple[int, Reply]] = []
         self._outstanding = 0
-        self._paused = False
+        self.paused = False
         self.role: Role | None = None
         self.heard_at = server.loop_time()
 
@@ -131,9 +123,10 @@ class HostLink(FrameProtocol):
         log.warning("a link sent a bad frame", extra={"reason": str(bad)})
         super().on_bad_frame(bad)
 
-    def resume_if_paused(self) -> None:
-        if self._paused:
-            self._paused = False
+    def _resume(self) -> None:
+        self.paused = False
+        self.heard_at = self._server.loop_time()
+        if not self.transport.is_closing():
             self.transport.resume_reading()
 
     def _shake_hands(self, kind: int, body: memoryview) -> None:
@@ -179,9 +172,10 @@ class HostLink(FrameProtocol):
                     trace=call.trace,
                 )
             )
-        if mailbox.congested and not self._paused:
-            self._paused = True
+        if mailbox.congested and not self.paused:
+            self.paused = True
             self.transport.pause_reading()
+            mailbox.when_relieved(self._resume)
 
     def _reply(self, call_id: int, reply: Reply) -> None:
         self._outstanding -= 1
