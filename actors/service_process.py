@@ -57,6 +57,8 @@ class ServiceProcess:
     async def _live(self) -> None:
         try:
             self.service = resolve_name(self._factory)(*self._arguments)
+            if self._stopping:
+                self.service.stop()
             await self.service.run()
         except BaseException:
             log.critical("the service failed, its process ends", extra={"factory": self._factory}, exc_info=True)

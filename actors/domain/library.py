@@ -36,13 +36,15 @@ def decide_purchase(user: User, command: AddPurchase, context: Context) -> Decis
     return events, Done(changed=bool(events))
 
 
-def decide_installation(user: User, command: ChangeInstallation, _context: Context) -> Decision:
-    """Compared by the event's own time: older than, or the same as, the last one applied changes nothing. For a
-    product that is not owned it is acknowledged without effect."""
+def decide_installation(user: User, command: ChangeInstallation, context: Context) -> Decision:
+    """Compared by the event's own time: older than, or the same as, the last one applied changes nothing. A time in the
+    future counts as now: a client whose clock is wrong must not block the events that follow. For a product that is
+    not owned it is acknowledged without effect."""
     item = library_of(user).items.get(command.product_id)
-    if item is None or (item.install_event_at is not None and command.at <= item.install_event_at):
+    at = min(command.at, context.now)
+    if item is None or (item.install_event_at is not None and at <= item.install_event_at):
         return (), Done(changed=False)
-    return [InstallationChanged(command.product_id, command.status, command.at)], Done()
+    return [InstallationChanged(command.product_id, command.status, at)], Done()
 
 
 def decide_list_items(user: User, command: ListItems, _context: Context) -> Decision:

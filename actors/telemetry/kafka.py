@@ -31,6 +31,7 @@ class IngressCollector(Collector):
         )
         yield counters(names.INGRESS_DEAD_LETTERS, "Dead letters", "reason", ingress.dead_lettered)
         yield counter(names.INGRESS_RETRIES, "Attempts that were repeated", ingress.retries)
+        yield gauge(names.INGRESS_PARTITIONS, "Partitions that this process reads", ingress.assigned)
         yield gauge(names.INGRESS_LAG, "Events whose effect is not durable yet", ingress.lag)
 
 

@@ -78,6 +78,9 @@ INGRESS_DEAD_LETTERS = "library_ingress_dead_letters"
 INGRESS_RETRIES = "library_ingress_retries"
 """Counter: attempts that were repeated because something was away."""
 
+INGRESS_PARTITIONS = "library_ingress_assigned_partitions"
+"""Gauge: partitions that this process reads."""
+
 INGRESS_LAG = "library_ingress_lag_events"
 """Gauge: events whose effect is not durable yet."""
 

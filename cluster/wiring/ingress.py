@@ -14,8 +14,7 @@ from actors.telemetry.router import RouterCollector
 from cluster.settings import Settings
 from cluster.wiring import values
 from persistence.kafka.consumer import KafkaConsumer
-from persistence.kafka.dead_letter_producer import DeadLetterProducer
-from persistence.kafka.topics import Topic
+from persistence.kafka.dead_letter_producer import DeadLetterProducer, dead_letter_topic
 from persistence.postgres.cluster_map import PostgresClusterMapReader
 from persistence.postgres.pool import ConnectionPool
 
@@ -53,7 +52,7 @@ class IngressProcess:
         connection = values.kafka_connection(settings)
         create = settings.is_development
         dead_letters = DeadLetterProducer(
-            connection, topic=Topic(name=settings.kafka.topic_dead_letters, partitions=1), create_topics=create
+            connection, topic=dead_letter_topic(settings.kafka.topic_dead_letters), create_topics=create
         )
         figures = IngressMetrics()
         registry = new_registry()

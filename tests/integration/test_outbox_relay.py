@@ -165,7 +165,7 @@ async def test_a_crash_between_kafkas_commit_and_the_delete_repeats_the_same_eve
 
 
 async def test_a_killed_broker_holds_the_events_back_and_loses_none(place: Place, dev_stack: DevStack) -> None:
-    """R-EVT-2, DESIGN.md: the outbox grows and drains in order afterwards."""
+    """R-EVT-2, ARCHITECTURE.md: the outbox grows and drains in order afterwards."""
     async with place.relay() as metrics:
         await place.write(100)
         await until(lambda: nothing_waits(place))

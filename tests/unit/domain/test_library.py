@@ -62,10 +62,21 @@ def test_install_events_set_the_status_and_older_ones_change_nothing() -> None:
     actor = Actor()
     actor.owns(GAME)
     later = Micros(START + SECOND)
+    actor.passes(2)
     assert actor.ask(ChangeInstallation(GAME, "installed", later)) == Done()
     assert actor.ask(ChangeInstallation(GAME, "not_installed", START)) == Done(changed=False)
     assert actor.ask(ChangeInstallation(GAME, "not_installed", later)) == Done(changed=False)
     assert items(actor)[0].installation_status == "installed"
+
+
+def test_an_install_event_from_the_future_does_not_block_those_that_follow() -> None:
+    """R-LIB-6: one client with a wrong clock."""
+    actor = Actor()
+    actor.owns(GAME)
+    actor.ask(ChangeInstallation(GAME, "installed", Micros(START + 10**15)))
+    actor.passes(60)
+    assert actor.ask(ChangeInstallation(GAME, "not_installed", actor.now)) == Done()
+    assert items(actor)[0].installation_status == "not_installed"
 
 
 def test_an_install_event_for_a_product_that_is_not_owned_is_acknowledged_without_effect() -> None:

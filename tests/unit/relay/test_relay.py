@@ -138,7 +138,7 @@ async def test_kafka_or_postgres_away_for_a_while_costs_nothing_but_time(fault: 
 
 
 async def test_a_second_relay_waits_until_the_first_is_gone() -> None:
-    """DESIGN.md: single by advisory lock."""
+    """ARCHITECTURE.md: single by advisory lock."""
     kafka, outbox = a_world([])
     first = Process(kafka, outbox)
     await first.until(lambda: first.metrics.leading == 1)
