@@ -15,7 +15,7 @@ class Call(Enum):
     START = "start"
     BEAT = "heartbeat"
     END = "end"
-    LATE = "(beat sent late by the client itself)"
+    LATE = "(lag of the client itself)"
 
 
 def _per_call() -> dict[Call, "array[float]"]:
