@@ -71,6 +71,7 @@ class FlushLoop:
         self._settling: list[tuple[Seq, Pending, Reply]] = []
         self._next_backlog = 0.0
         self._stopping = False
+        self._refused = False
 
     def settle(self, pending: Pending, reply: Reply) -> None:
         """Answers once the tables show all that is committed now; asks for a flush."""
@@ -104,11 +105,11 @@ class FlushLoop:
         self._asked.set()
 
     async def flush(self, boundary: Callable[[], Awaitable[None]]) -> None:
-        """One flush, if anything is dirty or is to be given away."""
+        """One flush, if anything is dirty or is to be given away, or to find out whether a refusal is over."""
         gifts = self._ownership.take_gifts()
         if gifts:
             await boundary()
-        if not gifts and not self._rows.behind:
+        if not gifts and not self._rows.behind and not self._refused:
             return
         began = self._loop_time()
         batch = self._rows.begin(self._user_of, gifts)
@@ -117,6 +118,7 @@ class FlushLoop:
         except CommitRefused as refused:
             log.error("a flush was refused; writes are refused until one succeeds", extra={"reason": str(refused)})
             self._metrics.flushes_refused += 1
+            self._refused = True
             self._gate.set("flush", Unavailable("the tables refuse the flush", retry_after_s=5))
             self._settled(batch, False, frozenset(), gifts)
             return
@@ -124,13 +126,14 @@ class FlushLoop:
             done, given = await self._recover(batch, unknown)
             self._settled(batch, done, given, gifts)
             return
-        self._gate.set("flush", None)
         self._settled(batch, True, given, gifts)
         self._metrics.flush_done(batch, self._loop_time() - began)
 
     def _settled(self, batch: FlushBatch, done: bool, given: frozenset[ShardId], gifts: list[ShardGift]) -> None:
         if done:
             self._rows.done()
+            self._refused = False
+            self._gate.set("flush", None)
             if self._rows.journal_bytes < self._limits.journal_high_water_bytes:
                 self._gate.set("journal", None)
         else:

@@ -109,8 +109,10 @@ def with_library(library: Library) -> _Merge:
     def merge(user: User) -> User:
         if user.library is not None:
             return user
-        played = max((item.last_played_at or 0 for item in library.items.values()), default=0)
-        return replace(user, library=library, last_event_at=Micros(max(user.last_event_at, played)))
+        latest = max(
+            (max(item.last_played_at or 0, item.last_ended_at or 0) for item in library.items.values()), default=0
+        )
+        return replace(user, library=library, last_event_at=Micros(max(user.last_event_at, latest)))
 
     return merge
 

@@ -52,7 +52,7 @@ class ServiceProcess:
         self._stopping = True
         if self.service is not None:
             self.service.stop()
-            await asyncio.shield(self.life)
+        await asyncio.shield(self.life)
 
     async def _live(self) -> None:
         try:

@@ -22,7 +22,11 @@ AnomalyKind = Literal["heartbeat_too_fast", "live_session_limit"]
 
 
 class LibraryItem(Struct, frozen=True, array_like=True, gc=False):
-    """A product in a user's library (``user_library_items``). ``total_playtime_s`` counts completed sessions."""
+    """A product in a user's library (``user_library_items``). ``total_playtime_s`` counts completed sessions.
+
+    ``last_ended_at`` is when the last of them ended: no later session of this user may begin before it, whatever the
+    clock of the store says after a takeover.
+    """
 
     item_id: ItemId
     product_id: ProductId
@@ -33,6 +37,7 @@ class LibraryItem(Struct, frozen=True, array_like=True, gc=False):
     last_played_at: Micros | None = None
     total_playtime_s: int = 0
     is_hidden: bool = False
+    last_ended_at: Micros | None = None
 
 
 class LiveSession(Struct, frozen=True, array_like=True, gc=False):

@@ -155,7 +155,8 @@ def evolve_ended(user: User, event: SessionEnded) -> User:
     if session is None:
         raise ValueError("a session that is not live cannot end")
     if (item := library.items.get(event.product_id)) is not None:
-        items = {**library.items, event.product_id: replace(item, total_playtime_s=event.total_playtime_s)}
+        ended = replace(item, total_playtime_s=event.total_playtime_s, last_ended_at=event.ended_at)
+        items = {**library.items, event.product_id: ended}
         library = replace(library, items=items)
     return replace(
         user,

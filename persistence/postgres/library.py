@@ -12,11 +12,11 @@ from persistence.postgres.rows import write_rows
 UPSERT: Final = """
 insert into user_library_items as stored (
     id, user_id, product_id, added_at, acquisition_type, installation_status, install_event_at, last_played_at,
-    total_playtime_seconds, is_hidden
+    total_playtime_seconds, is_hidden, last_session_end_at
 )
 select * from unnest(
     $1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[], $6::text[], $7::timestamptz[],
-    $8::timestamptz[], $9::bigint[], $10::boolean[]
+    $8::timestamptz[], $9::bigint[], $10::boolean[], $11::timestamptz[]
 )
 on conflict (id) do update set
     added_at = excluded.added_at,
@@ -26,13 +26,14 @@ on conflict (id) do update set
     last_played_at = excluded.last_played_at,
     total_playtime_seconds = excluded.total_playtime_seconds,
     is_hidden = excluded.is_hidden,
+    last_session_end_at = excluded.last_session_end_at,
     updated_at = now()
 where stored.user_id = excluded.user_id and stored.product_id = excluded.product_id
 """
 
 LOAD: Final = """
 select user_id, id, product_id, added_at, acquisition_type, installation_status, install_event_at, last_played_at,
-       total_playtime_seconds, is_hidden
+       total_playtime_seconds, is_hidden, last_session_end_at
 from user_library_items where user_id = any($1::uuid[])
 """
 
@@ -54,6 +55,7 @@ def _row(user_id: UserId, item: LibraryItem) -> tuple[object, ...]:
         item.last_played_at,
         item.total_playtime_s,
         item.is_hidden,
+        item.last_ended_at,
     )
 
 

@@ -27,6 +27,7 @@ def item(**fields: Any) -> LibraryItem:
         "installation_status": "installed",
         "install_event_at": Micros(START + 1),
         "last_played_at": Micros(START + 2),
+        "last_ended_at": Micros(START + 3),
         "total_playtime_s": 2**40,
         "is_hidden": True,
     }

@@ -31,7 +31,7 @@ async def test_every_field_of_every_row_comes_back_as_it_was(world: World) -> No
     user, now = new_user(), await world.now()
     items = [
         item(),
-        item(install_event_at=None, last_played_at=None, total_playtime_s=0, is_hidden=False),
+        item(install_event_at=None, last_played_at=None, last_ended_at=None, total_playtime_s=0, is_hidden=False),
         item(acquisition_type="free_to_play", installation_status="repair_needed"),
     ]
     lives = [live(), live(platform=None, device_id="", too_fast=False)]

@@ -5,6 +5,7 @@ it may still happen later, unless somebody ends the session first. That is the h
 """
 
 import asyncio
+import contextvars
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -41,6 +42,8 @@ class MemoryDatabase:
         self._locks: dict[LockKey, MemorySession] = {}
         self._sessions: set[MemorySession] = set()
         self._work: set[asyncio.Task[Any]] = set()
+        self.context = contextvars.copy_context()
+        """Of the server: what runs there outlives the client that asked for it."""
 
     def connect(self) -> MemorySession:
         """``StoreUnavailable`` while the server is down."""
@@ -122,7 +125,7 @@ class MemoryDatabase:
         return result
 
     def _start(self, coroutine: Coroutine[object, object, T]) -> asyncio.Task[T]:
-        task = asyncio.get_running_loop().create_task(coroutine)
+        task = asyncio.get_running_loop().create_task(coroutine, context=self.context)
         self._work.add(task)
         task.add_done_callback(self._ended)
         return task

@@ -28,6 +28,8 @@ create table user_library_items (
     -- Not in the specification's DDL, but its text and events need them (R-DB-4).
     user_rating smallint check (user_rating between 1 and 5),
     install_event_at timestamptz,
+    -- When the last session ended: the next one begins no earlier, whatever this server's clock says by then.
+    last_session_end_at timestamptz,
     unique (user_id, product_id)
 );
 create index idx_user_library_items_user_id on user_library_items (user_id);

@@ -1,0 +1,128 @@
+"""What goes wrong, by a seed: processes killed and frozen, connections cut, a store that is slow, deaf or full."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from random import Random
+from typing import Any
+
+from msgspec import Struct
+
+from actors.domain.ids import SECOND, HostId
+from tests.memory.store_faults import Fate, Operation
+from tests.simulation.network import Network
+from tests.simulation.world import World
+
+
+class Weather(Struct, kw_only=True):
+    """How the store treats each operation: chances, and how long it takes (seconds)."""
+
+    lost: float = 0.0
+    refused: float = 0.0
+    slow: float = 0.0
+    refuse_commits: bool = False
+
+
+class Trouble:
+    """One run's faults. ``log`` is the trace: what was done, and when."""
+
+    def __init__(self, world: World, network: Network, random: Random) -> None:
+        self._world = world
+        self._network = network
+        self._random = random
+        self._weather = Weather(
+            lost=random.choice((0.0, 0.005, 0.02)), refused=random.choice((0.0, 0.01)), slow=random.choice((0.0, 0.01))
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self.log: list[str] = []
+        world.database.faults.hook = self._fate
+        self._kinds: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [
+            ("kill a host", self._kill_host),
+            ("kill a host", self._kill_host),
+            ("freeze a host", self._freeze_host),
+            ("kill something else", self._kill_other),
+            ("cut connections", self._cut),
+            ("restart the store", self._restart_store),
+            ("the store is full", self._full_store),
+            ("step the store's clock", self._step_clock),
+            ("scale", self._scale),
+            ("scale", self._scale),
+        ]
+
+    async def run(self, seconds: float) -> None:
+        """Faults until the time is over; then everything is allowed to heal."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while loop.time() < end:
+            await asyncio.sleep(self._random.uniform(0.3, 3.0))
+            name, fault = self._random.choice(self._kinds)
+            self._note(name)
+            self._tasks.append(loop.create_task(fault()))
+        await asyncio.gather(*self._tasks)
+        self._weather = Weather()
+
+    def _note(self, what: str) -> None:
+        self.log.append(f"{asyncio.get_running_loop().time():.3f} {what}")
+
+    def _some(self, prefix: str) -> str | None:
+        names = sorted(name for name in self._world.processes if name.startswith(prefix))
+        return self._random.choice(names) if names else None
+
+    async def _kill_host(self) -> None:
+        if (name := self._some("host-")) is not None:
+            self._note(f"  {name}")
+            self._world.kill(name)
+
+    async def _freeze_host(self) -> None:
+        if (name := self._some("host-")) is not None:
+            seconds = self._random.choice((0.5, 4.0, 15.0))
+            self._note(f"  {name} for {seconds} s")
+            if self._random.random() < 0.5:
+                # as when a node is taken for dead: another process takes the host over while this one only sleeps
+                former = self._world.processes[name]
+                former.freeze()
+                self._world.spawn_host(_host_id(name))
+                await asyncio.sleep(seconds)
+                former.thaw()
+            else:
+                await self._world.freeze(name, seconds)
+
+    async def _kill_other(self) -> None:
+        name = self._random.choice(("door-0", "door-1", "ingress", "relay", "supervisor"))
+        self._note(f"  {name}")
+        self._world.kill(name)
+
+    async def _cut(self) -> None:
+        self._note(f"  {self._network.cut_some(self._random.choice((0.2, 1.0)))} ends")
+
+    async def _restart_store(self) -> None:
+        self._world.database.stop()
+        await asyncio.sleep(self._random.choice((0.1, 2.0, 12.0)))
+        self._world.database.start()
+
+    async def _full_store(self) -> None:
+        self._weather.refuse_commits = True
+        await asyncio.sleep(self._random.choice((1.0, 12.0)))
+        self._weather.refuse_commits = False
+
+    async def _step_clock(self) -> None:
+        self._world.database.clock.step(int(self._random.choice((-3, -0.5, 0.5, 3)) * SECOND))
+
+    async def _scale(self) -> None:
+        await self._world.scale(self._random.randint(1, 3))
+
+    async def _fate(self, operation: Operation) -> Fate:
+        weather, chance = self._weather, self._random.random
+        await asyncio.sleep(self._random.uniform(1e-4, 3e-3))
+        if chance() < weather.slow:
+            await asyncio.sleep(self._random.uniform(0.1, 4.0))
+        if weather.refuse_commits and operation.kind in ("append", "flush"):
+            return Fate.REFUSED
+        if chance() < weather.lost:
+            return self._random.choice((Fate.LOST_BEFORE, Fate.LOST_AFTER))
+        if operation.kind in ("append", "flush") and chance() < weather.refused:
+            return Fate.REFUSED
+        return Fate.PROCEED
+
+
+def _host_id(name: str) -> HostId:
+    return HostId(int(name.removeprefix("host-")))

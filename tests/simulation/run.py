@@ -1,0 +1,96 @@
+"""One seed, from beginning to end: players play while things go wrong, everything heals, and the checker judges."""
+
+import asyncio
+import logging
+from random import Random
+
+from msgspec import Struct
+
+from actors.domain.commands import Settle
+from actors.domain.model import LiveSession
+from actors.domain.replies import Done
+from tests.simulation.checker import violations
+from tests.simulation.clients import Player
+from tests.simulation.faults import Trouble
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.network import Network
+from tests.simulation.world import DOORS, Request, World
+
+PLAYERS = 3
+READY_TIMEOUT_S = 60.0
+REST_TIMEOUT_S = 240.0
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """What became of a seed. ``trace`` says what was done to the system, for a seed that failed."""
+
+    seed: int
+    violations: list[str]
+    trace: list[str]
+    sessions: int
+    answers: int
+    silences: int
+    virtual_s: float
+
+
+def simulate(seed: int, *, trouble_s: float = 20.0) -> Verdict:
+    """Runs a seed in virtual time; the same seed gives the same verdict."""
+    logging.disable(logging.CRITICAL)
+    random = Random(seed)
+    network = Network(Random(random.random()))
+    loop = VirtualLoop(network)
+    asyncio.set_event_loop(loop)
+    try:
+        return loop.run_until_complete(_simulate(seed, random, loop, trouble_s))
+    finally:
+        loop.abandon()
+        asyncio.set_event_loop(None)
+        logging.disable(logging.NOTSET)
+
+
+async def _simulate(seed: int, random: Random, loop: VirtualLoop, trouble_s: float) -> Verdict:
+    world = World(Random(random.random()))
+    world.start()
+    trouble = Trouble(world, loop.network, Random(random.random()))
+    players = [Player(world, number, Random(random.random())) for number in range(PLAYERS)]
+    lives = [loop.create_task(player.live()) for player in players]
+    found: list[str] = []
+    try:
+        await trouble.run(trouble_s)
+        world.healthy = True
+        world.database.start()
+        for player in players:
+            player.stop.set()
+        async with asyncio.timeout(REST_TIMEOUT_S):
+            await asyncio.gather(*lives)
+            await _come_to_rest(world, players)
+    except TimeoutError:
+        found.append("the system did not come to rest")
+    found += [f"unhandled: {failure.get('message')}: {failure.get('exception')!r}" for failure in loop.failures]
+    histories = [player.history for player in players]
+    found += violations(histories, world.database.tables, world.kafka)
+    return Verdict(
+        seed=seed,
+        violations=found,
+        trace=trouble.log,
+        sessions=sum(len(history.sessions) for history in histories),
+        answers=sum(history.answers for history in histories),
+        silences=sum(history.silences for history in histories),
+        virtual_s=loop.time(),
+    )
+
+
+async def _come_to_rest(world: World, players: list[Player]) -> None:
+    """Sessions that were left time out, everything is flushed and published."""
+    tables = world.database.tables
+    while any(isinstance(session, LiveSession) for _, session in tables.sessions.values()):
+        await asyncio.sleep(1)
+    for player in players:
+        while True:
+            door = f"door-{world.random.randrange(DOORS)}"
+            reply = await world.ask(door, Request(user_id=player.user_id, command=Settle()))
+            if isinstance(reply, Done):
+                break
+            await asyncio.sleep(0.2)
+    while tables.outbox or any(tables.journal.values()) or world.kafka.unread("library", ["purchases"]):
+        await asyncio.sleep(0.2)
