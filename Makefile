@@ -44,8 +44,8 @@ lint: $(STAMP) ## ruff, mypy --strict and the import contracts
 test: lint ## Lint, then every tier of tests but the benchmarks
 	$(BIN)/pytest $(TESTS) --ignore=tests/benchmarks
 
-bench: $(STAMP) ## Run the benchmarks
-	$(BIN)/pytest tests/benchmarks -s
+bench: $(STAMP) ## What requests cost, beside other services (10 minutes); the last line is JSON
+	@$(BIN)/python -m tests.benchmarks $(BENCH)
 
 lock: ## Write what .venv holds into requirements.lock
 	@$(BIN)/python -m pip freeze --exclude-editable --exclude library-service | grep -E '^[A-Za-z0-9._-]+==[^ @]+$$' > requirements.lock
