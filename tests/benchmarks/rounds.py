@@ -22,7 +22,7 @@ REFUSED_AT_MOST = 0.001
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """``cpu_s`` per label. ``others_share``: of the machine, by what is neither the contender nor the client; contenders
+    """``cpu_s`` per label. ``others_share``: of the machine, by what is neither contender nor client; contenders
     that wait for their turn are in it. ``counted``: how far the contender's own counters went."""
 
     contender: str
