@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench clean lock install
+.PHONY: help run test lint simulate bench clean lock install
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,11 @@ lint: $(STAMP) ## ruff, mypy --strict and the import contracts
 
 test: lint ## Lint, then every tier of tests but the benchmarks
 	$(BIN)/pytest $(TESTS) --ignore=tests/benchmarks
+
+SEEDS ?= 0..10000
+
+simulate: $(STAMP) ## Run many simulated schedules, SEEDS=a..b
+	@$(BIN)/python -m tests.simulation $(SEEDS)
 
 bench: $(STAMP) ## What requests cost, beside other services (10 minutes); the last line is JSON
 	@$(BIN)/python -m tests.benchmarks $(BENCH)

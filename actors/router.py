@@ -7,6 +7,7 @@ that was outstanding when its host died twice is not sent a third time (it might
 
 import asyncio
 import logging
+from collections import Counter
 from contextlib import suppress
 
 from msgspec import Struct
@@ -61,6 +62,7 @@ class Router:
         self._role: Role = role
         self._limits = limits
         self._map = ClusterMap(hosts={}, shards={})
+        self._owned: Counter[HostId] = Counter()
         self._links: dict[HostId, DoorLink] = {}
         self._connecting: dict[HostId, asyncio.Task[None]] = {}
         self._asked = asyncio.Event()
@@ -72,7 +74,7 @@ class Router:
     @property
     def unowned_shards(self) -> int:
         """Shards that no reachable host serves, as far as this router knows."""
-        return SHARD_COUNT - sum(owner.host_id in self._links for owner in self._map.shards.values())
+        return SHARD_COUNT - sum(self._owned[host_id] for host_id in self._links)
 
     @property
     def map_complete(self) -> bool:
@@ -165,12 +167,12 @@ class Router:
 
     def _take_map(self, new: ClusterMap) -> None:
         self._map = new
-        owners = {owner.host_id for owner in new.shards.values()}
+        self._owned = Counter(owner.host_id for owner in new.shards.values())
         for host_id, link in list(self._links.items()):
             host = new.hosts.get(host_id)
             if host is None or host.epoch != link.epoch:
                 link.close()
-        for host_id in owners:
+        for host_id in self._owned:
             host = new.hosts.get(host_id)
             if host is not None and host.address and host_id not in self._links and host_id not in self._connecting:
                 self._connecting[host_id] = asyncio.create_task(self._connect(host))
@@ -214,7 +216,7 @@ class _Signal:
 
     def __init__(self) -> None:
         self.version = 0
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: dict[asyncio.Future[None], None] = {}
 
     def set(self) -> None:
         self.version += 1
@@ -228,7 +230,7 @@ class _Signal:
         if self.version != version:
             return True
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
+        self._waiters[waiter] = None
         done, _ = await asyncio.wait({waiter}, timeout=timeout_s)
-        self._waiters.discard(waiter)
+        self._waiters.pop(waiter, None)
         return bool(done)

@@ -72,7 +72,8 @@ def decide(user: User, command: Command, context: Context) -> Decision:
 def decide_once(user: User, command: Command, command_id: CommandId | None, context: Context) -> Decision:
     """``decide``, but a remembered command that has an id is decided once: its answer is part of its events.
 
-    Refusals are not remembered: they changed nothing, and trying again may succeed.
+    Refusals are not remembered: they changed nothing, and trying again may succeed. An acceptance that changed nothing
+    is: a start that found its session live must not start another one when it is delivered again after the end.
     """
     if command_id is None or not command.remembered:
         return decide(user, command, context)
@@ -81,7 +82,7 @@ def decide_once(user: User, command: Command, command_id: CommandId | None, cont
     if (applied := user.commands.get(command_id)) is not None:
         return (), decode_answer(applied.reply)
     events, answer = decide(user, command, context)
-    if not events or isinstance(answer, Refused):
+    if isinstance(answer, Refused):
         return events, answer
     return [*events, CommandApplied(AppliedCommand(command_id, context.real_now, encode_answer(answer)))], answer
 

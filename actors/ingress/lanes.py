@@ -17,7 +17,7 @@ class Lanes(Generic[T]):
     def __init__(self, handle: Callable[[T], Awaitable[None]]) -> None:
         self._handle = handle
         self._queues: dict[Hashable, deque[T]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}
         self.crashed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def put(self, key: Hashable, item: T) -> None:
@@ -26,7 +26,7 @@ class Lanes(Generic[T]):
             return
         self._queues[key] = deque((item,))
         task = asyncio.get_running_loop().create_task(self._run(key))
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(self._ended)
 
     async def _run(self, key: Hashable) -> None:
@@ -38,7 +38,7 @@ class Lanes(Generic[T]):
             del self._queues[key]
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if not task.cancelled() and (error := task.exception()) is not None and not self.crashed.done():
             self.crashed.set_exception(error)
 

@@ -51,7 +51,7 @@ class LinkServer:
         self.mailbox: Mailbox | None = None
         self.events: LinkEvents | None = None
         self.loop_time: Callable[[], float] = asyncio.get_running_loop().time
-        self.links: set[HostLink] = set()
+        self.links: dict[HostLink, None] = {}
         self._server: asyncio.Server | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -100,11 +100,11 @@ class HostLink(FrameProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._server.links.add(self)
+        self._server.links[self] = None
         self.send(Kind.HELLO, encode(self._hello))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._server.links.discard(self)
+        self._server.links.pop(self, None)
         if self.role == "door" and self._server.events is not None:
             self._server.events.door_lost()
 

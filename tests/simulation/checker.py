@@ -1,9 +1,10 @@
-"""What must be true when everything has come to rest, judged by what clients were told and what the tables and the topic
-show."""
+"""What must be true when everything has come to rest, judged by what clients were told, and what the tables and the
+topic show."""
 
 import json
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import pairwise
 
 from actors.domain.ids import Micros, ProductId, UserId, format_id
 from actors.domain.model import EndedSession, LiveSession
@@ -32,6 +33,9 @@ def violations(histories: Iterable[History], tables: Tables, kafka: MemoryKafka)
 def _acknowledged(history: History, tables: Tables) -> list[str]:
     """Nothing that was acknowledged is lost or changed (promise 1), none ends before its last beat (R-PT-9)."""
     found = []
+    started = sum(user_id == history.user_id for user_id, _ in tables.sessions.values())
+    if started > history.starts:
+        found.append(f"{history.starts} starts made {started} sessions")
     for session_id, told in history.sessions.items():
         row = tables.sessions.get(session_id)
         name = format_id(session_id)
@@ -83,7 +87,7 @@ def _ledger(tables: Tables) -> list[str]:
             )
     for times in spans.values():
         times.sort()
-        found += ["two sessions of a product overlap" for (_, end), (begin, _) in zip(times, times[1:]) if begin < end]
+        found += ["two sessions of a product overlap" for (_, end), (begin, _) in pairwise(times) if begin < end]
     return found
 
 

@@ -28,7 +28,7 @@ from actors.domain.replies import (
 )
 from tests.simulation.world import DOORS, PURCHASES, Request, World
 
-BEAT_EVERY_S = 1.5
+BEAT_EVERY_S = 1.0
 
 
 class Told(Struct, kw_only=True):
@@ -39,6 +39,7 @@ class Told(Struct, kw_only=True):
     ended: EndedSession | None = None
     refused_as_ended: bool = False
     may_have_ended: bool = False
+    command_id: CommandId | None = None
 
 
 class Attempt(Struct, kw_only=True, eq=False):
@@ -58,6 +59,7 @@ class History(Struct, kw_only=True):
     violations: list[str] = field(default_factory=list)
     answers: int = 0
     silences: int = 0
+    starts: int = 0
 
 
 class Player:
@@ -117,6 +119,7 @@ class Player:
 
     async def _started(self, product: ProductId, device: str) -> Told | None:
         command_id = CommandId(self._random.randbytes(16))
+        self.history.starts += 1
         for told in self.history.sessions.values():
             if told.session.product_id == product and told.session.device_id != device:
                 told.may_have_ended = True  # from now on, should this start take it over
@@ -124,9 +127,11 @@ class Player:
             reply = await self._ask(StartSession(product, device), command_id)
             match reply:
                 case SessionIsLive(session=session):
-                    return self.history.sessions.setdefault(
+                    told = self.history.sessions.setdefault(
                         session.session_id, Told(session=session, last_accepted=session.started_at)
                     )
+                    told.command_id = command_id
+                    return told
                 case Refused(code="LIBRARY_ITEM_NOT_FOUND" | "LIVE_SESSION_LIMIT_REACHED"):
                     return None
                 case Refused():
@@ -140,10 +145,21 @@ class Player:
             await asyncio.sleep(self._random.uniform(0.1, BEAT_EVERY_S))
             if not await self._beat(told) or self.stop.is_set():
                 return
+            if self._random.random() < 0.5:
+                await self._look_at(told)
         if self._random.random() < 0.15:
             told.may_have_ended = True
             return
         await self._end(told)
+        if self._random.random() < 0.1:
+            await self._deliver_start_again(told)
+
+    async def _deliver_start_again(self, told: Told) -> None:
+        """A network may deliver a request twice, the second time long after: it must change nothing (promise 2)."""
+        command = StartSession(told.session.product_id, told.session.device_id)
+        reply = await self._ask(command, told.command_id)
+        if isinstance(reply, SessionIsLive) and reply.session.session_id != told.session.session_id:
+            self._wrong("a start that was delivered twice started twice")
 
     async def _beat(self, told: Told) -> bool:
         """Until the beat is answered; False when the session is over."""
@@ -181,6 +197,16 @@ class Player:
                     return
             told.may_have_ended = told.may_have_ended or reply is None
             await asyncio.sleep(self._random.uniform(0.05, 0.5))
+
+    async def _look_at(self, told: Told) -> None:
+        """A read right after a beat, maybe through the other door, shows that beat (promise 5)."""
+        accepted = told.last_accepted
+        reply = await self._ask(ListLiveSessions())
+        if not isinstance(reply, LiveSessions) or told.may_have_ended:
+            return
+        shown = [one for one in reply.sessions if one.session_id == told.session.session_id]
+        if not shown or shown[0].last_heartbeat_at < accepted:
+            self._wrong("a read does not show an acknowledged beat")
 
     async def _look(self) -> None:
         """Reads are never older than what was acknowledged before (promise 5)."""

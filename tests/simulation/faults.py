@@ -29,8 +29,11 @@ class Trouble:
         self._world = world
         self._network = network
         self._random = random
+        self._fates = Random(random.random())
         self._weather = Weather(
-            lost=random.choice((0.0, 0.005, 0.02)), refused=random.choice((0.0, 0.01)), slow=random.choice((0.0, 0.01))
+            lost=random.choice((0.0, 0.01, 0.06)),
+            refused=random.choice((0.0, 0.02)),
+            slow=random.choice((0.0, 0.02, 0.1)),
         )
         self._tasks: list[asyncio.Task[None]] = []
         self.log: list[str] = []
@@ -39,7 +42,9 @@ class Trouble:
             ("kill a host", self._kill_host),
             ("kill a host", self._kill_host),
             ("freeze a host", self._freeze_host),
+            ("a second process takes a host over", self._twin),
             ("kill something else", self._kill_other),
+            ("Kafka is away", self._kafka_away),
             ("cut connections", self._cut),
             ("restart the store", self._restart_store),
             ("the store is full", self._full_store),
@@ -59,6 +64,7 @@ class Trouble:
             self._tasks.append(loop.create_task(fault()))
         await asyncio.gather(*self._tasks)
         self._weather = Weather()
+        self._world.kafka_away = False
 
     def _note(self, what: str) -> None:
         self.log.append(f"{asyncio.get_running_loop().time():.3f} {what}")
@@ -74,7 +80,7 @@ class Trouble:
 
     async def _freeze_host(self) -> None:
         if (name := self._some("host-")) is not None:
-            seconds = self._random.choice((0.5, 4.0, 15.0))
+            seconds = self._random.choice((0.5, 3.0, 10.0))
             self._note(f"  {name} for {seconds} s")
             if self._random.random() < 0.5:
                 # as when a node is taken for dead: another process takes the host over while this one only sleeps
@@ -86,6 +92,19 @@ class Trouble:
             else:
                 await self._world.freeze(name, seconds)
 
+    async def _twin(self) -> None:
+        """As when a node that was taken for dead is not: both run, and some doors still know the first."""
+        if (name := self._some("host-")) is not None:
+            self._note(f"  {name}")
+            self._world.spawn_host(_host_id(name))
+            await asyncio.sleep(self._random.uniform(0.01, 0.3))
+            self._network.cut_some(0.4)
+
+    async def _kafka_away(self) -> None:
+        self._world.kafka_away = True
+        await asyncio.sleep(self._random.uniform(1.0, 4.0))
+        self._world.kafka_away = False
+
     async def _kill_other(self) -> None:
         name = self._random.choice(("door-0", "door-1", "ingress", "relay", "supervisor"))
         self._note(f"  {name}")
@@ -96,12 +115,12 @@ class Trouble:
 
     async def _restart_store(self) -> None:
         self._world.database.stop()
-        await asyncio.sleep(self._random.choice((0.1, 2.0, 12.0)))
+        await asyncio.sleep(self._random.choice((0.1, 2.0, 8.0)))
         self._world.database.start()
 
     async def _full_store(self) -> None:
         self._weather.refuse_commits = True
-        await asyncio.sleep(self._random.choice((1.0, 12.0)))
+        await asyncio.sleep(self._random.choice((1.0, 8.0)))
         self._weather.refuse_commits = False
 
     async def _step_clock(self) -> None:
@@ -111,15 +130,15 @@ class Trouble:
         await self._world.scale(self._random.randint(1, 3))
 
     async def _fate(self, operation: Operation) -> Fate:
-        weather, chance = self._weather, self._random.random
-        await asyncio.sleep(self._random.uniform(1e-4, 3e-3))
-        if chance() < weather.slow:
-            await asyncio.sleep(self._random.uniform(0.1, 4.0))
+        weather, fates = self._weather, self._fates
+        await asyncio.sleep(fates.uniform(1e-4, 3e-3))
+        if fates.random() < weather.slow:
+            await asyncio.sleep(fates.uniform(0.1, 2.0))
         if weather.refuse_commits and operation.kind in ("append", "flush"):
             return Fate.REFUSED
-        if chance() < weather.lost:
-            return self._random.choice((Fate.LOST_BEFORE, Fate.LOST_AFTER))
-        if operation.kind in ("append", "flush") and chance() < weather.refused:
+        if fates.random() < weather.lost:
+            return fates.choice((Fate.LOST_BEFORE, Fate.LOST_AFTER))
+        if operation.kind in ("append", "flush") and fates.random() < weather.refused:
             return Fate.REFUSED
         return Fate.PROCEED
 

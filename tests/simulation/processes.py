@@ -1,7 +1,7 @@
 """Pretended processes inside one event loop: whatever a process starts carries its mark, so it can be killed or frozen.
 
-A killed process never runs again: no ``finally``, no last word, as with ``kill -9``. A frozen one runs nothing until it is
-thawed, and then everything it missed, as with SIGSTOP and SIGCONT.
+A killed process never runs again: no ``finally``, no last word, as with ``kill -9``. A frozen one runs nothing until it
+is thawed, and then everything it missed, as with SIGSTOP and SIGCONT.
 """
 
 import asyncio

@@ -24,7 +24,7 @@ from actors.link.handshake import Credentials
 from actors.mailbox import MailboxLimits
 from actors.ports import OutboxRow, StoreUnavailable
 from actors.relay.metrics import RelayMetrics
-from actors.relay.ports import OutboxPage
+from actors.relay.ports import OutboxPage, PublishFailed
 from actors.relay.relay import OutboxRelay
 from actors.router import Router, RouterLimits
 from actors.supervisor import ControlFailed, Supervisor
@@ -46,7 +46,7 @@ from tests.simulation.processes import Process
 CREDENTIALS = Credentials(cluster="simulation", secret=b"a secret of the simulation, long enough")
 PURCHASES, INSTALLED, UNINSTALLED = "purchases", "installed", "uninstalled"
 EVENTS, DEAD_LETTERS = "events", "dead"
-POLICY = Policy(heartbeat_interval_s=2, session_timeout_s=10, max_live_sessions=3)
+POLICY = Policy(heartbeat_interval_s=2, session_timeout_s=6, max_live_sessions=3)
 DOORS = 2
 
 
@@ -56,7 +56,7 @@ class Request(Struct, frozen=True, kw_only=True):
     user_id: UserId
     command: Command
     command_id: CommandId | None = None
-    timeout_s: float = 4.0
+    timeout_s: float = 2.0
 
 
 class World:
@@ -64,7 +64,7 @@ class World:
 
     def __init__(self, random: Random) -> None:
         self.random = random
-        self.database = MemoryDatabase(clock=StoreClock(follows_loop=True), faults=StoreFaults(), timeout_s=2.0)
+        self.database = MemoryDatabase(clock=StoreClock(follows_loop=True), faults=StoreFaults(), timeout_s=1.0)
         self.kafka = MemoryKafka()
         for topic in (PURCHASES, INSTALLED, UNINSTALLED, EVENTS, DEAD_LETTERS):
             self.kafka.add_topic(topic, 2)
@@ -77,6 +77,7 @@ class World:
         self.healthy = False
         self._others: set[asyncio.Task[None]] = set()
         self._relay_holder: Process | None = None
+        self.kafka_away = False
 
     # --- processes -------------------------------------------------------------------------------------------------
 
@@ -98,14 +99,18 @@ class World:
             await body()
         finally:
             if not process.killed:
-                asyncio.get_running_loop().call_soon(self.kill, name, context=self._outside())
+                asyncio.get_running_loop().call_soon(self._end, name, process, context=self._outside())
 
     def kill(self, name: str) -> None:
         """``kill -9``; Ray starts it again soon, if it is still wanted."""
         process = self.processes.get(name)
-        if process is None or process.killed:
-            return
+        if process is not None and not process.killed:
+            self._end(name, process)
+
+    def _end(self, name: str, process: Process) -> None:
         process.kill()
+        if self.processes.get(name) is not process:
+            return  # another process has the name by now
         if name in self.stopped:
             del self.processes[name]
             return
@@ -155,7 +160,7 @@ class World:
                 listen_address="memory",
                 policy=POLICY,
                 mailbox=MailboxLimits(per_entity=16, per_host=64),
-                flush=FlushLimits(interval_s=0.5),
+                flush=FlushLimits(interval_s=1.0),
                 max_batch_commands=8,
                 idle_entity_s=2.0,
                 max_resident_entities=3,
@@ -198,11 +203,14 @@ class World:
     async def _relay(self) -> None:
         relay = OutboxRelay(
             TableOutboxQueue(self, self.processes["relay"]),
-            lambda: MemoryProducer(self.kafka, Faults(), topic=EVENTS),
+            lambda: MemoryProducer(self.kafka, Faults(self._kafka_fate), topic=EVENTS),
             metrics=RelayMetrics(),
             random=self.random.random,
         )
         await relay.run()
+
+    def _kafka_fate(self, _step: int, what: str) -> Exception | None:
+        return PublishFailed(what) if self.kafka_away else None
 
     async def _supervisor(self) -> None:
         supervisor = Supervisor(store=MemorySupervisorStore(self.database), control=WorldControl(self), initial_hosts=2)
@@ -223,7 +231,7 @@ class World:
             router.call(request.user_id, request.command, timeout_s=request.timeout_s, command_id=request.command_id)
         )
         done, _ = await asyncio.wait(
-            {answer, broken}, timeout=request.timeout_s + 2, return_when=asyncio.FIRST_COMPLETED
+            {answer, broken}, timeout=request.timeout_s + 1, return_when=asyncio.FIRST_COMPLETED
         )
         if answer not in done:
             return None

@@ -240,6 +240,16 @@ def test_a_start_sent_again_with_its_id_is_answered_as_the_first_time(actor: Act
     assert len(actor.happened(SessionStarted)) == 1
 
 
+def test_a_resumed_start_that_is_delivered_again_after_the_end_starts_nothing(actor: Actor) -> None:
+    """Promise 2"""
+    session = start(actor)
+    command, command_id = StartSession(GAME, "desk"), CommandId(an_id(0xC0))
+    resumed = actor.ask(command, command_id)
+    actor.ask(EndSession(session.session_id))
+    assert actor.ask(command, command_id) == resumed
+    assert not actor.user.live
+
+
 def test_a_refusal_is_not_remembered() -> None:
     """Promise 2: what changed nothing may succeed when it is tried again."""
     actor = Actor()
