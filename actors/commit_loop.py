@@ -31,6 +31,9 @@ from actors.territory import Territory
 
 log = logging.getLogger(__name__)
 
+IDLE_FENCE_CHECK_S = 2.0
+"""A host that commits nothing for so long checks its fence. Another process may have taken it over, published its own
+address and died; nobody would call this one again, and nobody start another, until it finds out and leaves."""
 RECOVERY_PAUSE_S = (0.05, 1.0)
 """Between two attempts to recover: the first, doubled up to the last. It ends by success or deposition alone."""
 
@@ -80,6 +83,7 @@ class CommitLoop:
         self._boundary_waiters: list[asyncio.Future[None]] = []
         self._in_flight = False
         self._next_sweep = 0.0
+        self._proved_at = loop_time()
 
     @property
     def in_flight(self) -> bool:
@@ -100,10 +104,9 @@ class CommitLoop:
             await self._mailbox.wait()
             self._at_boundary()
             commands = self._mailbox.cut(self._max_batch)
-            if not commands and not self._refusing:
-                continue
+            probing = self._refusing or self._loop_time() - self._proved_at >= IDLE_FENCE_CHECK_S
             batch = self._decider.decide(commands)
-            if not batch.answers and not self._refusing:
+            if not batch.answers and not probing:
                 continue
             self._in_flight = True
             try:
@@ -150,6 +153,7 @@ class CommitLoop:
                 return
         else:
             self._on_clock_reading(reading)
+            self._proved_at = self._loop_time()
         self._metrics.batch_done(len(batch.answers), seq is not None, self._loop_time() - began)
         if seq is not None:
             self._next_seq = Seq(seq + 1)

@@ -18,7 +18,7 @@ class AuthSettings:
     audience: str | None = None
     issuer: str | None = None
     leeway_s: float = 5.0
-    remembered_tokens: int = 50_000
+    remembered_tokens: int = 200_000
     jwks_check_s: float = 5.0
 
     def __post_init__(self) -> None:

@@ -81,10 +81,10 @@ class Cluster(Section):
         min_length=32,
     )
     hosts: int = setting(
-        lambda: min(os.cpu_count() or 1, 256),
+        lambda: min(max(1, (os.cpu_count() or 1) // 2), 256),
         env="LIBRARY_HOSTS",
         meaning="Number of engine hosts at the cluster's first start; `library hosts scale` changes it later.",
-        shown_default="one a core of the machine that starts the cluster",
+        shown_default="half the cores of the machine that starts the cluster",
         ge=1,
         le=256,
     )
@@ -200,6 +200,12 @@ class Kafka(Section):
 
 
 class Auth(Section):
+    remembered_tokens: int = setting(
+        200_000,
+        meaning="Verified tokens that one door remembers, about 250 bytes each; verifying costs more than a heartbeat.",
+        ge=100,
+        le=10_000_000,
+    )
     jwt_hs256_secret: Secret | None = setting(
         None,
         env="AUTH_JWT_HS256_SECRET",

@@ -78,6 +78,7 @@ def door_settings(settings: Settings) -> DoorSettings:
             trust_gateway=auth.trust_gateway,
             audience=auth.jwt_audience,
             issuer=auth.jwt_issuer,
+            remembered_tokens=auth.remembered_tokens,
         ),
         run_dir=settings.cluster.run_dir,
         host=server.http_host,

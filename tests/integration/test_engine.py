@@ -11,7 +11,7 @@ from actors.domain.ids import Micros, OrderId, ProductId, SessionId, UserId, sha
 from actors.domain.replies import Done, HeartbeatCounted, ItemsPage, Refused, SessionIsLive, SessionIsOver, Unavailable
 from actors.lifecycle import HostState
 from actors.ports import Deposed
-from tests.support.small_cluster import SmallCluster, small_cluster
+from tests.support.small_cluster import SmallCluster, small_cluster, until
 
 PURCHASED = Micros(1_600_000_000_000_000)
 
