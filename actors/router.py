@@ -2,7 +2,8 @@
 
 Nothing on a request's way asks Ray or Postgres: the map of hosts and shards is read at the start, when a host says
 ``WrongShard``, and when a link breaks. A command whose outcome is unknown is sent again with the same command id; one
-that was outstanding when its host died twice is not sent a third time (it might be what kills it).
+that was outstanding when its host died twice is not sent a third time: it might be what kills it. A link that breaks
+without a death (the next one leads to the same host at the same epoch) does not count.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ MAP_PAUSE_S = 0.05
 MAP_EVERY_S = 5.0
 UNREACHABLE_MAP_EVERY_S = 0.25
 RECONNECT_PAUSE_S = 0.1
-MAX_LOSSES = 2
+MAX_DEATHS = 2
 
 
 class RouterLimits(Struct, frozen=True, kw_only=True):
@@ -105,36 +106,42 @@ class Router:
         """The actor's answer, or what kept it from answering in time. Never raises for that, never ``WrongShard``."""
         deadline = asyncio.get_running_loop().time() + timeout_s
         shard_id = shard_of(user_id)
-        losses = 0
+        lost: DoorLink | None = None
+        deaths = 0
         while True:
             owner = self._map.shards.get(shard_id)
             link = None if owner is None else self._links.get(owner.host_id)
             if owner is None or link is None:
                 if not await self._wait_for_change(deadline, self._changed.version):
-                    return self._give_up("no host serves this user now", losses)
+                    return self._give_up("no host serves this user now", unknown=lost is not None or deaths > 0)
                 continue
             if link.congested or link.outstanding >= self._limits.per_link:
                 return Overloaded("link")
+            if lost is not None and (lost.host_id, lost.epoch) != (link.host_id, link.epoch):
+                deaths += 1
+                lost = None
+                if deaths >= MAX_DEATHS:
+                    return self._give_up("its host died under it, twice", unknown=True, suspect=True)
             version = self._changed.version
             try:
                 reply = await link.call(
                     user_id, command, term=owner.term, deadline=deadline, command_id=command_id, trace=trace
                 )
             except LinkBroken:
-                losses += 1
-                if losses >= MAX_LOSSES:
-                    return self._give_up("the host went away twice", losses)
+                lost = link
                 self.metrics.resent += 1
                 continue
             if not isinstance(reply, WrongShard):
+                if isinstance(reply, Overloaded | Unavailable) and (lost is not None or deaths):
+                    return self._give_up(f"an attempt before was lost, and now: {reply}", unknown=True)
                 return reply
             self.metrics.wrong_shard += 1
             if not await self._wait_for_newer(shard_id, owner, deadline, version):
-                return self._give_up("the user's shard is on its way", losses)
+                return self._give_up("the user's shard is on its way", unknown=lost is not None or deaths > 0)
 
-    def _give_up(self, reason: str, losses: int) -> Unavailable:
+    def _give_up(self, reason: str, *, unknown: bool, suspect: bool = False) -> Unavailable:
         self.metrics.gave_up += 1
-        return Unavailable(reason, unknown=losses > 0)
+        return Unavailable(reason, unknown=unknown, suspect=suspect)
 
     async def _wait_for_newer(self, shard_id: ShardId, asked: ShardOwner, deadline: float, version: int) -> bool:
         """After ``WrongShard``: until the map says something else than what was asked, or has been read again."""

@@ -61,6 +61,7 @@ def start(settings: Settings, progress: Progress) -> None:
         **PROCESS_OPTIONS,
     ).remote("cluster.wiring.supervisor:make", plain)
     progress("doors")
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(proxy_location="Disabled")
     serve.run(doors(settings, plain), name=APPLICATION, route_prefix=None)
 

@@ -80,11 +80,13 @@ class Overloaded(Struct, frozen=True, array_like=True, tag=31, gc=False):
 
 
 class Unavailable(Struct, frozen=True, array_like=True, tag=32, gc=False):
-    """Not done in time, or Postgres refused the commit. ``unknown``: it may still turn out to be done."""
+    """Not done in time, or Postgres refused the commit. ``unknown``: it may still turn out to be done. ``suspect``:
+    hosts died while they had this command, more than once: it may be what kills them."""
 
     reason: str
     unknown: bool = False
     retry_after_s: int = 1
+    suspect: bool = False
 
 
 class Failed(Struct, frozen=True, array_like=True, tag=33, gc=False):

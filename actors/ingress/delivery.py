@@ -35,22 +35,26 @@ from actors.ingress.window import PartitionWindow
 
 
 class DeliveryLimits(Struct, frozen=True, kw_only=True):
-    """``max_in_flight``: attempts of all partitions at once. ``max_failures``: how often a rule may raise."""
+    """``max_in_flight``: attempts of all partitions at once. ``max_failures``: how often a rule may raise;
+    ``max_suspicions``: how often two hosts may die under an event before it becomes a dead letter."""
 
     max_in_flight: int = 256
     call_timeout_s: float = 10.0
     max_failures: int = 3
+    max_suspicions: int = 3
     first_delay_s: float = 0.05
     max_delay_s: float = 5.0
 
 
 class Item(Struct, kw_only=True):
-    """A record on its way; ``failures`` counts the times a rule raised over it."""
+    """A record on its way; ``failures`` counts the times a rule raised over it, ``suspicions`` how often hosts died
+    while they had it, twice each."""
 
     record: Record
     window: PartitionWindow
     content: Decoded | Undecodable
     failures: int = 0
+    suspicions: int = 0
 
 
 class Again(Struct, frozen=True):
@@ -116,6 +120,13 @@ class Deliverer:
                 return None
             case Overloaded(retry_after_s=after_s):
                 return Again(after_s)
+            case Unavailable(suspect=True):
+                item.suspicions += 1
+                if item.suspicions < self._limits.max_suspicions:
+                    return Again()
+                return await self._bury(
+                    item, "kills_hosts", "its host died under it, again and again", decoded.event_id
+                )
             case Unavailable() | WrongShard():
                 return Again()
             case Failed(incident=incident):

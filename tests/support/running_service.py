@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -90,6 +91,7 @@ class RunningService:
             self._process.kill()
             self._process.wait(STOP_TIMEOUT_S)
         self.stack.destroy()
+        shutil.rmtree(run_dir(self.directory), ignore_errors=True)
         self._guard.communicate(timeout=STOP_TIMEOUT_S)
 
     def pids(self, name: str) -> list[int]:

@@ -201,6 +201,26 @@ async def test_a_rule_that_raises_is_tried_a_few_times_and_then_buried(world: Wo
     assert world.metrics.dead_lettered == {"failed": 1}
 
 
+async def test_an_event_under_which_hosts_die_again_and_again_is_buried(world: World) -> None:
+    """R-EVT-4: it may be what kills them; one that only met two deaths is tried again."""
+    tries = 0
+
+    def trouble(user: UserId, _command: Command) -> Reply | None:
+        nonlocal tries
+        if user != USERS[0].bytes:
+            return None
+        tries += 1
+        return Unavailable("its host died under it, twice", unknown=True, suspect=True)
+
+    world.calls.trouble = trouble
+    world.buy(USERS[0], GAMES[0])
+    world.buy(USERS[1], GAMES[0])
+    await world.until(lambda: world.unread == 0)
+    (letter,) = world.dead_letters.letters
+    assert (letter.reason, tries) == ("kills_hosts", LIMITS.delivery.max_suspicions)
+    assert letter.event_id is not None
+
+
 async def test_poison_is_buried_as_it_was_and_its_partition_goes_on(world: World) -> None:
     """R-EVT-4"""
     for number in range(30):
