@@ -1,6 +1,7 @@
 """The process of an HTTP door: one replica of ``LibraryApi``."""
 
 import asyncio
+import gc
 import logging
 from typing import Any
 
@@ -30,6 +31,7 @@ async def make(plain: dict[str, Any]) -> "DoorProcess":
     settings = values.read_settings(plain)
     options = values.door_settings(settings)
     configure_logging(process=options.process, level=settings.telemetry.log_level)
+    gc.set_threshold(*values.GC_THRESHOLDS)
     timeouts = values.timeouts(settings)
     pool = await ConnectionPool.open(
         dsn=values.dsn(settings), application_name="library-door", timeouts=timeouts, size=READ_CONNECTIONS

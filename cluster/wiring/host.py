@@ -19,8 +19,6 @@ from persistence.postgres.loader import PostgresEntityLoader
 from persistence.postgres.pool import ConnectionPool
 
 READ_CONNECTIONS = 4
-GC_THRESHOLDS = (50_000, 20, 50)
-"""A host's long-lived state is millions of objects that never form cycles: the collector need not walk them often."""
 
 
 def make(settings: dict[str, Any], host_id: int) -> "HostProcess":
@@ -53,7 +51,7 @@ class HostProcess:
         settings = self._settings
         name = f"host-{self._host_id}"
         configure_logging(process=name, level=settings.telemetry.log_level)
-        gc.set_threshold(*GC_THRESHOLDS)
+        gc.set_threshold(*values.GC_THRESHOLDS)
         timeouts = values.timeouts(settings)
         reads = await ConnectionPool.open(
             dsn=values.dsn(settings), application_name=f"library-{name}-reads", timeouts=timeouts, size=READ_CONNECTIONS

@@ -17,6 +17,8 @@ from persistence.postgres.connection import Timeouts
 from serve_app.settings import AuthSettings, DoorSettings, WireLimits
 
 EVENT_PARTITIONS = 4
+GC_THRESHOLDS = (50_000, 20, 50)
+"""Hosts and doors keep many long-lived objects that never form cycles: the collector need not walk them often."""
 
 
 def read_settings(plain: dict[str, Any]) -> Settings:
