@@ -66,7 +66,7 @@ class Settings(Section):
             cluster.setdefault("node_address", LOOPBACK)
             cluster.setdefault("secret", DEVELOPMENT_CLUSTER_SECRET)
         if isinstance(auth, dict) and not any(
-            auth.get(way) for way in ("jwt_hs256_secret", "jwks_file", "jwks_url", "trust_gateway")
+            auth.get(way) for way in ("jwt_hs256_secret", "jwks_file", "trust_gateway")
         ):
             auth["jwt_hs256_secret"] = DEVELOPMENT_JWT_SECRET
         return values
@@ -86,10 +86,11 @@ class Settings(Section):
         elif cluster.secret.get_secret_value() == DEVELOPMENT_CLUSTER_SECRET:
             problems.append("LIBRARY_CLUSTER_SECRET: is the well-known one of development; choose a random one")
         if auth.jwt_hs256_secret is not None:
-            problems.append("AUTH_JWT_HS256_SECRET: is for development only; use AUTH_JWKS_FILE or AUTH_JWKS_URL")
-        if auth.jwks_file is None and auth.jwks_url is None and not auth.trust_gateway:
+            problems.append("AUTH_JWT_HS256_SECRET: is for development only; use AUTH_JWKS_FILE")
+        if auth.jwks_file is None and not auth.trust_gateway:
             problems.append(
-                "AUTH_JWKS_FILE: is missing; production needs it, or AUTH_JWKS_URL, or AUTH_TRUST_GATEWAY=true"
+                "AUTH_JWKS_FILE: is missing; production needs it, or AUTH_TRUST_GATEWAY=true "
+                "(AUTH_JWKS_URL is not read yet)"
             )
         if cluster.clock_rate != 1:
             problems.append(f"LIBRARY_CLOCK_RATE: {cluster.clock_rate:g} is for development only; production allows 1")

@@ -218,7 +218,9 @@ class Auth(Section):
         None, env="AUTH_JWKS_FILE", meaning="Public keys of tokens, read again when they change.",
         allowed="a JSON file (RFC 7517)",
     )  # fmt: skip
-    jwks_url: Url | None = setting(None, env="AUTH_JWKS_URL", meaning="The same from an address.", allowed=URL)
+    jwks_url: Url | None = setting(
+        None, env="AUTH_JWKS_URL", meaning="The same from an address; not read yet.", allowed=URL
+    )
     jwt_audience: str | None = setting(
         None, env="AUTH_JWT_AUDIENCE", meaning="Required `aud` of tokens.", allowed="a text", min_length=1
     )

@@ -50,7 +50,7 @@ PRODUCTION = {
     "POSTGRES_DSN": DSN,
     "KAFKA_BROKERS": "kafka:9092",
     "LIBRARY_CLUSTER_SECRET": "correct horse battery staple, twice over",
-    "AUTH_JWKS_URL": "https://auth.example/jwks.json",
+    "AUTH_JWKS_FILE": __file__,
 }
 
 
@@ -190,7 +190,8 @@ def test_what_is_required_is_named_by_its_variable(name: str, empty_file: Path) 
         ({"LIBRARY_CLUSTER_SECRET": None}, "LIBRARY_CLUSTER_SECRET: is missing"),
         ({"LIBRARY_CLUSTER_SECRET": "short"}, "LIBRARY_CLUSTER_SECRET: its value is not accepted"),
         ({"LIBRARY_CLUSTER_SECRET": "development-only-cluster-secret-0123456789"}, "LIBRARY_CLUSTER_SECRET"),
-        ({"AUTH_JWKS_URL": None}, "AUTH_JWKS_FILE: is missing"),
+        ({"AUTH_JWKS_FILE": None}, "AUTH_JWKS_FILE: is missing"),
+        ({"AUTH_JWKS_FILE": None, "AUTH_JWKS_URL": "https://auth.example/jwks.json"}, "AUTH_JWKS_URL is not read yet"),
         ({"AUTH_JWT_HS256_SECRET": "s" * 32}, "AUTH_JWT_HS256_SECRET: is for development only"),
         ({"LIBRARY_CLOCK_RATE": "20"}, "LIBRARY_CLOCK_RATE: 20 is for development only"),
     ],
@@ -203,7 +204,7 @@ def test_production_refuses_what_only_development_may(
 
 
 def test_production_may_leave_authentication_to_a_gateway(empty_file: Path) -> None:
-    environ = {name: value for name, value in PRODUCTION.items() if name != "AUTH_JWKS_URL"}
+    environ = {name: value for name, value in PRODUCTION.items() if name != "AUTH_JWKS_FILE"}
     assert load_settings({**environ, "AUTH_TRUST_GATEWAY": "true"}, empty_file).auth.trust_gateway
 
 
