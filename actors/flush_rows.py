@@ -24,10 +24,6 @@ class FlushRows:
         return self._current.journal_bytes + (self._flushing.journal_bytes if self._flushing else 0)
 
     @property
-    def dirty_users(self) -> int:
-        return len(self._current.users)
-
-    @property
     def behind(self) -> bool:
         return self.committed_seq > self.flushed_seq
 

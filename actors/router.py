@@ -70,7 +70,7 @@ class Router:
         self._changed = _Signal()
         self._task: asyncio.Task[None] | None = None
         self.metrics = RouterMetrics()
-        self.was_complete = False
+        self._was_complete = False
 
     @property
     def unowned_shards(self) -> int:
@@ -80,7 +80,7 @@ class Router:
     @property
     def map_complete(self) -> bool:
         """Whether there has been a complete map of shards and a link to every owner, once (R-OBS-1, ``/readyz``)."""
-        return self.was_complete
+        return self._was_complete
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._follow_map())
@@ -213,8 +213,8 @@ class Router:
             self._note_change()
 
     def _note_change(self) -> None:
-        if not self.was_complete and not self.unowned_shards:
-            self.was_complete = True
+        if not self._was_complete and not self.unowned_shards:
+            self._was_complete = True
         self._changed.set()
 
 

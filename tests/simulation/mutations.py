@@ -17,7 +17,6 @@ from actors.commit_loop import CommitLoop
 from actors.deciding import DecidedBatch, Decider
 from actors.dirty import DirtyRows
 from actors.domain.ids import Micros, Seq, Term
-from actors.flush_loop import FlushLoop
 from actors.flush_rows import FlushRows
 from actors.hearing import Hearing
 from actors.link.client import DoorLink
@@ -25,7 +24,6 @@ from actors.loading import Loading
 from actors.mailbox import Mailbox
 from actors.ownership import Ownership
 from actors.ports import CommitRefused
-from actors.residents import Residents
 from actors.territory import Shard
 from tests.memory.database import MemoryDatabase
 from tests.memory.host_store import MemoryHostStore
@@ -237,13 +235,6 @@ def _flush_without_fence() -> list[Any]:
         patch.object(MemoryHostStore, "_check_epoch", lambda self: None),
         *_no_lock_on_the_journal_session(),
     ]
-
-
-def _settle_does_not_wait() -> list[Any]:
-    def settle(self: FlushLoop, pending: Any, reply: Any) -> None:
-        self._mailbox.answer(pending, reply)
-
-    return [patch.object(FlushLoop, "settle", settle), patch.object(Residents, "sweep", lambda self, now: 0)]
 
 
 MUTATIONS: dict[str, Patches] = {
