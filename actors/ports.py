@@ -7,11 +7,12 @@ Outcomes are exceptions of this module, never a driver's. Every call has a deadl
 implementation, so no caller waits without end.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
+from actors.catalog import Product
 from actors.domain.ids import (
     CommandId,
     Epoch,
@@ -246,4 +247,35 @@ class SupervisorStore(Protocol):
 
     async def keep_partitions(self) -> None:
         """Makes tomorrow's partitions of remembered commands and drops those that nobody may need any more."""
+        ...
+
+
+class Catalog(Protocol):
+    """What is known of products. Ids are canonical UUID texts, as in ``Product``."""
+
+    @property
+    def generation(self) -> int:
+        """Rises whenever something that ``peek`` answers changes: what was computed from titles is then old."""
+        ...
+
+    def peek(self, product_id: str) -> Product | None:
+        """What this process has in memory; may be stale, never waits. None says nothing about the product."""
+        ...
+
+    async def get_many(self, product_ids: Collection[str]) -> Mapping[str, Product | None]:
+        """None for a product that the catalog says does not exist; an id that is not in the answer could not be
+        learned in time. A stale answer beats none. ``CatalogUnavailable`` only if nothing at all could be learned."""
+        ...
+
+
+class Downloads(Protocol):
+    async def request_install(self, *, user_id: str, product_id: str) -> None:
+        """The Download Service has taken the request; what becomes of it comes by its events. Asking again while it
+        is under way changes nothing. ``InstallRefused`` or ``NeighbourUnavailable``."""
+        ...
+
+
+class Accounts(Protocol):
+    async def is_active(self, user_id: str) -> bool:
+        """Whether the user exists and may be granted something. ``NeighbourUnavailable``."""
         ...

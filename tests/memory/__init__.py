@@ -11,14 +11,18 @@ from tests.memory.database import MemoryDatabase
 from tests.memory.history import MemorySessionHistory
 from tests.memory.host_store import MemoryHostStore
 from tests.memory.loader import MemoryEntityLoader
+from tests.memory.services import MemoryAccounts, MemoryCatalog, MemoryDownloads
 from tests.memory.store_clock import StoreClock
 from tests.memory.store_faults import Fate, Operation, StoreFaults
 
 __all__ = [
     "Fate",
+    "MemoryAccounts",
+    "MemoryCatalog",
     "MemoryClockStore",
     "MemoryClusterMapReader",
     "MemoryDatabase",
+    "MemoryDownloads",
     "MemoryEntityLoader",
     "MemoryHostStore",
     "MemorySessionHistory",
