@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint simulate bench clean lock install
+.PHONY: help run test lint simulate bench proto clean lock install
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ simulate: $(STAMP) ## Run many simulated schedules, SEEDS=a..b
 
 bench: $(STAMP) ## What requests cost, beside other services (10 minutes); the last line is JSON
 	@$(BIN)/python -m tests.benchmarks $(BENCH)
+
+proto: $(STAMP) ## Generate the code of proto/ from its .proto files
+	@$(BIN)/python -m cluster.dev.proto
 
 lock: ## Write what .venv holds into requirements.lock
 	@$(BIN)/python -m pip freeze --exclude-editable --exclude library-service | grep -E '^[A-Za-z0-9._-]+==[^ @]+$$' > requirements.lock
