@@ -34,8 +34,8 @@ def in_directory(function: Command) -> Command:
 def dev() -> None:
     """Start, stop and look at the servers that the service needs.
 
-    Real Postgres, Kafka and Ray from Python packages, on free ports of 127.0.0.1. The first start downloads Kafka
-    once; later ones work offline. Ports and data are kept from one start to the next.
+    Real Postgres, Kafka, Valkey and Ray from Python packages, on free ports of 127.0.0.1. The first start downloads
+    Kafka once; later ones work offline. Ports and data are kept from one start to the next.
     """
 
 

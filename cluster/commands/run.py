@@ -30,8 +30,8 @@ from cluster.terminal.progress import StackProgress
 def run(directory: Path, no_demo: bool) -> None:
     """Start every server and the service, and stay until Ctrl-C.
 
-    Starts Postgres, Kafka and Ray (as `library dev up` does), applies the migrations, starts the service, gives a
-    demo user some games, and prints where to look. Ctrl-C stops all of it; the data stay.
+    Starts Postgres, Kafka, Valkey and Ray (as `library dev up` does), applies the migrations, starts the service,
+    gives a demo user some games, and prints where to look. Ctrl-C stops all of it; the data stay.
 
     Variables that are set win over what this command would choose, for instance LIBRARY_SERVICE_HTTP_PORT,
     LIBRARY_HOSTS or LIBRARY_CLOCK_RATE.

@@ -21,6 +21,7 @@ from cluster.dev.part import Part, Progress, Site, silent
 from cluster.dev.postgres import Postgres
 from cluster.dev.ray_head import RayHead
 from cluster.dev.state import State, file_lock
+from cluster.dev.valkey import Valkey
 
 COMMAND_TIMEOUT_S = 120.0
 
@@ -60,11 +61,12 @@ class DevStack:
         self._site = Site(directory=self.directory, state=State(self.directory), progress=progress)
         self.postgres = Postgres(self._site)
         self.kafka = Kafka(self._site)
+        self.valkey = Valkey(self._site)
         self.ray = RayHead(self._site)
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        return (self.postgres, self.kafka, self.ray)
+        return (self.postgres, self.kafka, self.valkey, self.ray)
 
     def part(self, name: str) -> Part:
         for part in self.parts:

@@ -16,6 +16,8 @@ import asyncpg
 import psutil
 import pytest
 from aiokafka import AIOKafkaProducer
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError
 
 from cluster.dev.errors import DevStackError
 from cluster.dev.guard import destroy_with_this_process
@@ -61,8 +63,14 @@ def sessions(pids: list[int]) -> list[int]:
 
 def test_everything_comes_up_side_by_side_and_nothing_is_left_by_down(stack: DevStack) -> None:
     stack.up()
-    assert [part.state for part in stack.status()] == ["running", "running", "running"]
-    assert set(stack.environment()) == {"POSTGRES_DSN", "KAFKA_BROKERS", "RAY_ADDRESS"}
+    assert {part.state for part in stack.status()} == {"running"}
+    assert set(stack.environment()) == {
+        "POSTGRES_DSN",
+        "KAFKA_BROKERS",
+        "REDIS_ADDR",
+        "REDIS_PASSWORD",
+        "RAY_ADDRESS",
+    }
     pids = [part.pid for part in stack.parts if part.pid is not None]
     assert len(sessions(pids)) > len(pids)
     temporary = Path(stack._site.state.get("ray")["temporary"])
@@ -73,7 +81,7 @@ def test_everything_comes_up_side_by_side_and_nothing_is_left_by_down(stack: Dev
     assert [part.pid for part in again.parts] == pids
 
     again.down()
-    assert [part.state for part in stack.status()] == ["stopped", "stopped", "stopped"]
+    assert {part.state for part in stack.status()} == {"stopped"}
     assert sessions(pids) == []
     assert processes_of(stack) == []
     assert not temporary.exists()
@@ -108,6 +116,29 @@ def test_postgres_starts_although_its_killed_postmaster_is_still_a_zombie(stack:
     DevStack(stack.directory).up(["postgres"])  # another instance, which is not asked to reap it
     assert psutil.Process(killed).status() == psutil.STATUS_ZOMBIE
     assert stack.postgres.execute("select 1") == "1"
+
+
+async def test_valkey_comes_back_empty_under_its_address_and_password(stack: DevStack) -> None:
+    """Nothing in the cache may be needed (R-DB-2)."""
+    stack.up(["valkey"])
+    variables = stack.environment()
+    async with redis_client(variables) as redis:
+        await redis.set("kept", "no")
+    stack.valkey.kill()
+    assert stack.valkey.died
+    stack.up(["valkey"])
+    assert stack.environment() == variables
+    async with redis_client(variables) as redis:
+        assert await redis.get("kept") is None
+    host, port = variables["REDIS_ADDR"].split(":")
+    async with Redis(host=host, port=int(port)) as stranger:
+        with pytest.raises(AuthenticationError):
+            await stranger.ping()
+
+
+def redis_client(variables: dict[str, str]) -> Redis:
+    host, port = variables["REDIS_ADDR"].split(":")
+    return Redis(host=host, port=int(port), password=variables["REDIS_PASSWORD"])
 
 
 async def test_kafka_survives_a_kill_with_its_messages(stack: DevStack) -> None:
