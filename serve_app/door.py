@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 from prometheus_client import CollectorRegistry
 
+from actors.certificates import CHECK_S, Certificates
 from actors.history import SessionHistory
 from actors.telemetry.exposition import MetricsSocket
 from actors.telemetry.logs import LogBudget
@@ -80,6 +81,7 @@ class Door:
         registry.register(self._metrics)
         self._metrics_socket = MetricsSocket(registry, run_dir=settings.run_dir, process=settings.process)
         self._load = LoadMeter(self._metrics)
+        self._certificates = None if settings.tls is None else Certificates(settings.tls, alpn=("http/1.1",))
         self._server: _Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.port = settings.port
@@ -92,12 +94,14 @@ class Door:
         return Authenticator(auth, keys=keys, real_now=real_now, count_failure=self._metrics.count_auth_failure)
 
     async def start(self) -> None:
-        """Returns when the door accepts connections; ``OSError`` if the port cannot be had."""
+        """Returns when the door accepts connections; ``OSError`` if the port cannot be had, ``BadCertificate``."""
         await self._authenticator.refresh_keys()
+        if self._certificates is not None:
+            await asyncio.to_thread(self._certificates.load)
         listener = listen(self.settings.host, self.settings.port, self.settings.backlog)
         await self._metrics_socket.start()
         self.port = listener.getsockname()[1]
-        self._server = _Server(self._config())
+        self._server = _Server(self._config(), self._certificates, self.settings.limits.header_timeout_s)
         self._metrics.connections = lambda: len(self._connections())
         await self._server.open(listener)
         await self._load.tick()
@@ -109,6 +113,8 @@ class Door:
                 _supervised("key check", self._authenticator.refresh_keys, self.settings.auth.jwks_check_s)
             ),
         ]
+        if self._certificates is not None:
+            self._tasks.append(asyncio.create_task(_supervised("certificate", self._certificates.refresh, CHECK_S)))
         _log.info("door open", extra={"host": self.settings.host, "port": self.port})
 
     @property
@@ -197,11 +203,28 @@ class Door:
 class _Server(uvicorn.Server):
     """uvicorn's server without its main loop and signal handlers: the door decides when it begins and ends."""
 
+    def __init__(self, config: uvicorn.Config, certificates: Certificates | None, handshake_timeout_s: float) -> None:
+        super().__init__(config)
+        self._tls: dict[str, Any] = {}
+        if certificates is not None:
+            self._tls = {"ssl": certificates.server_context, "ssl_handshake_timeout": handshake_timeout_s}
+
     async def open(self, listener: socket.socket) -> None:
         self.config.load()
         self.lifespan = self.config.lifespan_class(self.config)
         await self.on_tick(0)
-        await self.startup(sockets=[listener])
+
+        def protocol() -> asyncio.Protocol:
+            kind: Any = self.config.http_protocol_class
+            connection: asyncio.Protocol = kind(
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return connection
+
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(protocol, sock=listener, backlog=self.config.backlog, **self._tls)
+        self.servers = [server]
+        self.started = True
 
     async def tick(self) -> None:
         await self.on_tick(0)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from actors.certificates import CertificateFiles
+
 
 @dataclass(frozen=True, kw_only=True)
 class AuthSettings:
@@ -58,12 +60,15 @@ class WireLimits:
 class DoorSettings:
     """One HTTP door. ``run_dir`` is the node's directory of metric sockets (see ``actors.telemetry``).
 
+    With ``tls`` the door speaks HTTPS alone.
+
     ``command_timeout_s`` bounds how long a request waits for its actor; ``drain_grace_s`` how long requests may go on
     after ``drain`` began, ``drain_idle_s`` of it how long quiet connections stay open to hear ``Connection: close``.
     """
 
     auth: AuthSettings
     run_dir: Path
+    tls: CertificateFiles | None = None
     host: str = "0.0.0.0"
     port: int = 8084
     process: str = "door"
