@@ -90,6 +90,22 @@ class Settle(Struct, frozen=True, array_like=True, tag=10, gc=False):
     remembered: ClassVar[bool] = False
 
 
+class CheckAccess(Struct, frozen=True, array_like=True, tag=40, gc=False):
+    """R-RPC-1: since when the user has each of these products."""
+
+    remembered: ClassVar[bool] = False
+    product_ids: tuple[ProductId, ...]
+
+
+class ListOwned(Struct, frozen=True, array_like=True, tag=41, gc=False):
+    """R-RPC-1: the items of these products (None: of all), by product id, those that follow ``after``."""
+
+    remembered: ClassVar[bool] = False
+    product_ids: tuple[ProductId, ...] | None = None
+    after: ProductId | None = None
+    limit: int = 1000
+
+
 Command = (
     StartSession
     | Heartbeat
@@ -101,4 +117,6 @@ Command = (
     | GetItem
     | ListLiveSessions
     | Settle
+    | CheckAccess
+    | ListOwned
 )

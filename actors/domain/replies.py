@@ -9,8 +9,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from actors.domain.ids import Micros, Term
-from actors.domain.model import EndedSession, LibraryItem, LiveSession
+from actors.domain.ids import Micros, ProductId, Term
+from actors.domain.model import EndedSession, InstallationStatus, LibraryItem, LiveSession
 
 RefusalCode = Literal[
     "LIBRARY_ITEM_NOT_FOUND",
@@ -59,6 +59,28 @@ class Done(Struct, frozen=True, array_like=True, tag=7, gc=False):
     changed: bool = True
 
 
+class AccessSince(Struct, frozen=True, array_like=True, tag=40, gc=False):
+    """For each product that was asked about: since when the user has it, None without access."""
+
+    acquired_at: list[Micros | None]
+
+
+class OwnedItem(Struct, frozen=True, array_like=True, gc=False):
+    """What other services see of an item."""
+
+    product_id: ProductId
+    added_at: Micros
+    installation_status: InstallationStatus
+    total_playtime_s: int
+
+
+class OwnedItems(Struct, frozen=True, array_like=True, tag=41, gc=False):
+    """One page; ``more``: there are items after the last one."""
+
+    items: list[OwnedItem]
+    more: bool
+
+
 class Refused(Struct, frozen=True, array_like=True, tag=20, gc=False):
     """``detail`` names what the refusal is about, in English."""
 
@@ -95,7 +117,18 @@ class Failed(Struct, frozen=True, array_like=True, tag=33, gc=False):
     incident: str
 
 
-Answer = HeartbeatCounted | SessionIsLive | SessionIsOver | ItemsPage | OneItem | LiveSessions | Done | Refused
+Answer = (
+    HeartbeatCounted
+    | SessionIsLive
+    | SessionIsOver
+    | ItemsPage
+    | OneItem
+    | LiveSessions
+    | Done
+    | AccessSince
+    | OwnedItems
+    | Refused
+)
 EngineOutcome = WrongShard | Overloaded | Unavailable | Failed
 Reply = Answer | EngineOutcome
 

@@ -9,10 +9,11 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from actors.domain import library, sessions
+from actors.domain import access, library, sessions
 from actors.domain.commands import (
     AddPurchase,
     ChangeInstallation,
+    CheckAccess,
     Command,
     EndSession,
     ExpireSessions,
@@ -20,6 +21,7 @@ from actors.domain.commands import (
     Heartbeat,
     ListItems,
     ListLiveSessions,
+    ListOwned,
     Settle,
     StartSession,
 )
@@ -42,7 +44,7 @@ from actors.domain.replies import Answer, Done, Refused, decode_answer, encode_a
 Decision = tuple[Sequence[Event], Answer]
 
 
-def decide(user: User, command: Command, context: Context) -> Decision:
+def decide(user: User, command: Command, context: Context) -> Decision:  # noqa: PLR0912  # one case a command
     """What happens, and what the caller is told. Raises ``NotLoaded`` when a rule needs more of the user."""
     match command:
         case Heartbeat():
@@ -65,6 +67,10 @@ def decide(user: User, command: Command, context: Context) -> Decision:
             return library.decide_get_item(user, command, context)
         case Settle():
             return (), Done(changed=False)
+        case CheckAccess():
+            return access.decide_check_access(user, command, context)
+        case ListOwned():
+            return access.decide_list_owned(user, command, context)
         case _:
             assert_never(command)
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from actors.backoff import Backoff
 from actors.domain.replies import (
+    AccessSince,
     Done,
     Failed,
     HeartbeatCounted,
@@ -20,6 +21,7 @@ from actors.domain.replies import (
     LiveSessions,
     OneItem,
     Overloaded,
+    OwnedItems,
     Refused,
     Reply,
     SessionIsLive,
@@ -136,7 +138,16 @@ class Deliverer:
                 return await self._bury(item, "failed", f"incident {incident}", decoded.event_id)
             case Refused(code=code, detail=detail):
                 return await self._bury(item, "refused", f"{code}: {detail}", decoded.event_id)
-            case HeartbeatCounted() | SessionIsLive() | SessionIsOver() | ItemsPage() | OneItem() | LiveSessions():
+            case (
+                HeartbeatCounted()
+                | SessionIsLive()
+                | SessionIsOver()
+                | ItemsPage()
+                | OneItem()
+                | LiveSessions()
+                | AccessSince()
+                | OwnedItems()
+            ):
                 return await self._bury(item, "failed", f"unexpected {type(reply).__name__}", decoded.event_id)
             case _:
                 assert_never(reply)

@@ -1,0 +1,36 @@
+"""What other services ask about a library: may this user play, and what is there (R-RPC-1, R-RPC-4).
+
+Every item counts as access, however it was acquired: free and shared ones are items too.
+"""
+
+from collections.abc import Sequence
+
+from actors.domain.commands import CheckAccess, ListOwned
+from actors.domain.context import Context
+from actors.domain.events import Event
+from actors.domain.library import library_of
+from actors.domain.model import User
+from actors.domain.replies import AccessSince, Answer, OwnedItem, OwnedItems
+
+Decision = tuple[Sequence[Event], Answer]
+
+
+def decide_check_access(user: User, command: CheckAccess, _context: Context) -> Decision:
+    items = library_of(user).items
+    return (), AccessSince([
+        None if (item := items.get(product_id)) is None else item.added_at for product_id in command.product_ids
+    ])  # fmt: skip
+
+
+def decide_list_owned(user: User, command: ListOwned, _context: Context) -> Decision:
+    """Hidden items too. A page is what follows a product id, so that items which come or go between two pages never
+    make another one missing or double."""
+    items = library_of(user).items
+    asked = items.keys() if command.product_ids is None else items.keys() & set(command.product_ids)
+    after = command.after
+    rest = sorted(product_id for product_id in asked if after is None or product_id > after)
+    page = [items[product_id] for product_id in rest[: command.limit]]
+    return (), OwnedItems(
+        [OwnedItem(item.product_id, item.added_at, item.installation_status, item.total_playtime_s) for item in page],
+        more=len(rest) > command.limit,
+    )
