@@ -16,7 +16,7 @@ from msgspec import Struct
 from actors.domain.commands import Command
 from actors.domain.ids import SHARD_COUNT, CommandId, HostId, ShardId, UserId, shard_of
 from actors.domain.replies import Overloaded, Reply, Unavailable, WrongShard
-from actors.link.client import DoorLink, LinkBroken, connect
+from actors.link.client import DoorLink, LinkBroken, OnReply, connect
 from actors.link.handshake import Credentials, Rejected, Role
 from actors.ports import ClusterMap, ClusterMapReader, HostAddress, ShardOwner, StoreUnavailable
 
@@ -69,6 +69,7 @@ class Router:
         self._asked = asyncio.Event()
         self._changed = _Signal()
         self._task: asyncio.Task[None] | None = None
+        self._loop_time = asyncio.get_running_loop().time
         self.metrics = RouterMetrics()
         self._was_complete = False
 
@@ -93,6 +94,25 @@ class Router:
         await asyncio.gather(*tasks, return_exceptions=True)
         for link in list(self._links.values()):
             link.close()
+
+    def try_call(
+        self, user_id: UserId, command: Command, on_reply: OnReply, *, timeout_s: float, trace: str | None = None
+    ) -> bool:
+        """One attempt, at once and with nothing to wait for; False if that is not possible now, and nothing happened.
+
+        For a command without an id that may be sent again whatever became of it. ``on_reply`` gets the actor's answer,
+        or None when it takes the long way, ``call``, to learn it: the link broke, or the shard has moved.
+        """
+        owner = self._map.shards.get(shard_of(user_id))
+        link = None if owner is None else self._links.get(owner.host_id)
+        if owner is None or link is None or link.congested or link.outstanding >= self._limits.per_link:
+            return False
+
+        def answer(reply: Reply | None) -> None:
+            on_reply(None if type(reply) is WrongShard else reply)
+
+        link.ask(user_id, command, answer, term=owner.term, deadline=self._loop_time() + timeout_s, trace=trace)
+        return True
 
     async def call(
         self,

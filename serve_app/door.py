@@ -22,6 +22,7 @@ from actors.telemetry.exposition import MetricsSocket
 from actors.telemetry.logs import LogBudget
 from actors.telemetry.merge import NodeMetrics
 from serve_app.auth import Authenticator
+from serve_app.beat_lane import BeatLane
 from serve_app.error_answers import ErrorAnswers
 from serve_app.fast_path import FastPath, SessionEndpoint
 from serve_app.http_protocol import BoundedHttpProtocol
@@ -78,6 +79,9 @@ class Door:
             )
         )
         self.app = FastPath(endpoint, self.rest, errors, self._metrics)
+        self._lane = BeatLane(
+            actors, self._authenticator, errors, self._metrics, command_timeout_s=settings.command_timeout_s
+        )
         registry.register(self._metrics)
         self._metrics_socket = MetricsSocket(registry, run_dir=settings.run_dir, process=settings.process)
         self._load = LoadMeter(self._metrics)
@@ -184,7 +188,7 @@ class Door:
 
     def _config(self) -> uvicorn.Config:
         def protocol(**arguments: Any) -> BoundedHttpProtocol:
-            return BoundedHttpProtocol(self._wire, **arguments)
+            return BoundedHttpProtocol(self._wire, self._lane, **arguments)
 
         return uvicorn.Config(
             self.app,

@@ -19,8 +19,10 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from serve_app.beat_lane import Beat, BeatLane
 from serve_app.errors import ApiError
-from serve_app.wire import Phase, Stop, Wire
+from serve_app.outcomes import Answer
+from serve_app.wire import Phase, Stop, Wire, encode_answer
 
 PIPELINE_DEPTH = 64
 CHUNK_OVERHEAD = 8
@@ -31,6 +33,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def __init__(
         self,
         wire: Wire,
+        lane: BeatLane,
         *,
         config: Config,
         server_state: ServerState,
@@ -39,6 +42,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config=config, server_state=server_state, app_state=app_state, _loop=_loop)
         self._wire = wire
+        self._lane = lane
         self._limits = wire.limits
         self._phase = Phase.IDLE
         self._read_deadline = 0.0
@@ -46,10 +50,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._fed = 0
         self._chunk = 0
         self._body_bytes = 0
-        self._declared_bytes = 0
         self._unparsed_body_bytes = 0
-        self._chunked = False
-        self._running: RequestResponseCycle | None = None
+        self._running: RequestResponseCycle | Beat | None = None
         self._last_words: bytes | None = None
 
     # The connection
@@ -145,9 +147,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._phase is not Phase.HEAD:
             self._begin_head()
         self._body_bytes = 0
-        self._declared_bytes = 0
-        self._chunked = False
-        super().on_message_begin()
+        self.url = b""
+        self.headers = []
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -157,36 +158,65 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._phase is Phase.BODY:
             return  # a trailer must not pass for a header
-        name = name.lower()
-        self.headers.append((name, value))
-        if name == b"content-length":
-            self._declared_bytes = int(value)
-        elif name == b"transfer-encoding":
-            self._chunked = True
-        elif name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
+        self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        limits, parser = self._limits, self.parser
-        if len(self.headers) > limits.header_count:
+        limits, parser, headers = self._limits, self.parser, self.headers
+        by_name = dict(headers)
+        if len(headers) > limits.header_count:
             raise Stop("REQUEST_HEADER_FIELDS_TOO_LARGE")
         if max(self._fed, self._chunk) > limits.header_bytes and self._head_bytes() > limits.header_bytes:
             raise Stop("REQUEST_HEADER_FIELDS_TOO_LARGE")
-        if self._declared_bytes > limits.body_bytes:
+        declared_bytes = int(by_name.get(b"content-length", 0))
+        if declared_bytes > limits.body_bytes:
             raise Stop("PAYLOAD_TOO_LARGE")
         if len(self.pipeline) >= PIPELINE_DEPTH:
             raise Stop("SERVICE_UNAVAILABLE")
-        if parser.should_upgrade():
-            if self._chunked:
+        chunked = b"transfer-encoding" in by_name
+        upgrade = parser.should_upgrade()
+        if upgrade:
+            if chunked:
                 raise Stop("MALFORMED_REQUEST")
-            self._unparsed_body_bytes = self._declared_bytes
-        self._fill_scope()
-        version = self.scope["http_version"]
+            self._unparsed_body_bytes = declared_bytes
         now = self.loop.time()
+        if declared_bytes or chunked or upgrade or not self._take_lane(by_name, now):
+            self._take_cycle(now)
         self._phase = Phase.BODY
         self._read_deadline = now + limits.body_timeout_s
-        self.cycle = cycle = RequestResponseCycle(
-            scope=self.scope,
+
+    def _take_lane(self, by_name: dict[bytes, bytes], now: float) -> bool:
+        """Whether the request is a plain heartbeat on an idle connection, and on its way already."""
+        if self._working() or self._wire.draining or self.flow.write_paused:
+            return False
+        parser = self.parser
+        if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or not parser.should_keep_alive():
+            return False
+        beat = self._lane.begin(self, self.url, self.headers, by_name)
+        if beat is None:
+            return False
+        self.cycle = self._running = beat  # type: ignore[assignment]  # uvicorn's view of both is the same
+        self._busy_deadline = now + self._limits.response_timeout_s
+        return True
+
+    def _take_cycle(self, now: float) -> None:
+        parser, version = self.parser, self.parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            raise Stop("MALFORMED_REQUEST")
+        cycle = self._new_cycle(
+            self._scope_of(parser.get_method(), version, self.url, self.headers),
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            expects=any(name == b"expect" and value.lower() == b"100-continue" for name, value in self.headers),
+        )
+        self.cycle = cycle
+        if self._working():
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+        else:
+            self._run(cycle, now)
+
+    def _new_cycle(self, scope: Any, *, keep_alive: bool, expects: bool) -> RequestResponseCycle:
+        return RequestResponseCycle(
+            scope=scope,
             transport=self.transport,
             flow=self.flow,
             logger=self.logger,
@@ -194,15 +224,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             access_log=False,
             default_headers=self.server_state.default_headers,
             message_event=Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and parser.should_keep_alive() and not self._wire.draining,
+            expect_100_continue=expects,
+            keep_alive=keep_alive and not self._wire.draining,
             on_response=self.on_response_complete,
         )
-        if self._running is None or self._running.response_complete:
-            self._run(cycle, now)
-        else:
-            self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
@@ -222,6 +247,27 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
 
     # Answers
+
+    def answer_beat(self, beat: Beat, answer: Answer) -> None:
+        """The answer of a heartbeat that took the lane."""
+        beat.response_complete = True
+        if self.transport.is_closing():
+            return
+        self.transport.write(encode_answer(answer, self.server_state.default_headers, close=not beat.keep_alive))
+        if not beat.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def take_long_way(self, beat: Beat) -> None:
+        """The heartbeat goes on as if it had never been on the lane; it has no body, so it is whole."""
+        cycle = self._new_cycle(
+            self._scope_of(b"POST", "1.1", beat.url, beat.headers), keep_alive=beat.keep_alive, expects=False
+        )
+        cycle.more_body = False
+        cycle.message_event.set()
+        if self.cycle is self._running:
+            self.cycle = cycle
+        self._run(cycle, self.loop.time())
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
@@ -303,16 +349,21 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _head_bytes(self) -> int:
         return sum(len(name) + len(value) + 4 for name, value in self.headers)
 
-    def _fill_scope(self) -> None:
-        scope = self.scope
-        scope["method"] = self.parser.get_method().decode("ascii")
-        version = self.parser.get_http_version()
-        if version != "1.1":
-            if version != "1.0":
-                raise Stop("MALFORMED_REQUEST")
-            scope["http_version"] = version
-        url = httptools.parse_url(self.url)
+    def _scope_of(self, method: bytes, version: str, whole_url: bytes, headers: Any) -> Any:
+        url = httptools.parse_url(whole_url)
         path = url.path.decode("ascii")
-        scope["path"] = urllib.parse.unquote(path) if "%" in path else path
-        scope["raw_path"] = url.path
-        scope["query_string"] = url.query or b""
+        return {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": version,
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": self.root_path,
+            "method": method.decode("ascii"),
+            "path": urllib.parse.unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "headers": headers,
+            "state": self.app_state.copy(),
+        }

@@ -1,5 +1,6 @@
 """What a door asks of the engine, and nothing more."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from actors.domain.commands import Command
@@ -13,6 +14,22 @@ class UserActors(Protocol):
     @property
     def map_complete(self) -> bool:
         """Whether a complete map of shards was read at least once: the door is ready (``/readyz``)."""
+        ...
+
+    def try_call(
+        self,
+        user_id: UserId,
+        command: Command,
+        on_reply: Callable[[Reply | None], None],
+        *,
+        timeout_s: float,
+        trace: str | None = None,
+    ) -> bool:
+        """One attempt, at once; False if that is not possible now, and then nothing happened.
+
+        For commands without an id that may be sent again whatever became of them. ``on_reply`` is called later, once:
+        with the actor's answer, or with None when only ``call`` can learn it. It must not raise.
+        """
         ...
 
     async def call(

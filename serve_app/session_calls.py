@@ -11,7 +11,7 @@ import msgspec
 
 from actors.domain.commands import EndSession, Heartbeat, StartSession
 from actors.domain.ids import SECOND, CommandId, Micros, ProductId, SessionId, UserId, format_id, format_time, parse_id
-from actors.domain.replies import HeartbeatCounted, SessionIsLive, SessionIsOver
+from actors.domain.replies import HeartbeatCounted, Reply, SessionIsLive, SessionIsOver
 from serve_app.bodies import Document, StartRequest, ended_session_body, live_session_body
 from serve_app.errors import ApiError
 from serve_app.outcomes import Answer, json_answer, raise_for
@@ -56,12 +56,7 @@ class SessionCalls:
         """204; the session will not end before ``Library-Accepted-At``."""
         command = Heartbeat(_session_id(session))
         reply = await self._actors.call(user_id, command, timeout_s=self._timeout_s, trace=trace)
-        if type(reply) is not HeartbeatCounted:
-            raise_for(reply)
-        return Answer(
-            204,
-            [(ACCEPTED_AT, _header_time(reply.accepted_at)), (NEXT_HEARTBEAT, b"%d" % reply.interval_s)],
-        )
+        return counted_answer(reply)
 
     async def end(self, user_id: UserId, session: str, trace: str) -> Answer:
         """200 with the completed session, however often it is asked for."""
@@ -75,6 +70,13 @@ class SessionCalls:
             self._encode(Document(ended_session_body(reply.session))),
             (ACCEPTED_AT, _header_time(reply.session.ended_at)),
         )
+
+
+def counted_answer(reply: Reply) -> Answer:
+    """204 for a heartbeat that counts; ``ApiError`` for what else an actor answers."""
+    if type(reply) is not HeartbeatCounted:
+        raise_for(reply)
+    return Answer(204, [(ACCEPTED_AT, _header_time(reply.accepted_at)), (NEXT_HEARTBEAT, b"%d" % reply.interval_s)])
 
 
 def _session_id(text: str) -> SessionId:

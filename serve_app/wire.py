@@ -7,6 +7,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from serve_app.error_answers import ErrorAnswers
 from serve_app.errors import ApiError
+from serve_app.outcomes import Answer
 from serve_app.settings import WireLimits
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -32,10 +33,19 @@ class Wire:
         """The last answer of a connection, counted and logged; ``headers`` are what was read of the request's."""
         self._count_refusal(error.entry.code)
         answer = self._errors.error(error, dict(headers), "refused on the wire")
-        lines = [STATUS_LINE[answer.status]]
-        for name, value in (*always, *answer.headers, (b"connection", b"close")):
-            lines += [name, b": ", value, b"\r\n"]
-        return b"".join([*lines, b"\r\n", answer.body])
+        return encode_answer(answer, always, close=True)
+
+
+def encode_answer(answer: Answer, always: Headers, *, close: bool) -> bytes:
+    """An answer's bytes; ``always`` are the headers that every answer has, ``close`` announces the connection's end."""
+    lines = [STATUS_LINE[answer.status]]
+    for name, value in always:
+        lines += (name, b": ", value, b"\r\n")
+    for name, value in answer.headers:
+        lines += (name, b": ", value, b"\r\n")
+    lines.append(b"connection: close\r\n\r\n" if close else b"\r\n")
+    lines.append(answer.body)
+    return b"".join(lines)
 
 
 class Stop(Exception):

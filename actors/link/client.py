@@ -36,6 +36,10 @@ SILENCE_S = 3.0
 CALLS_PER_FRAME = 512
 
 
+OnReply = Callable[[Reply | None], None]
+"""Gets the reply of a call, or None when the link broke under it: it may have been done or not. Must not raise."""
+
+
 class LinkBroken(Exception):
     """The link is gone with the call on it: it may have been done or not."""
 
@@ -62,7 +66,7 @@ class DoorLink(FrameProtocol):
         self._hello: Hello | None = None
         self._proof: Proof | None = None
         self._outgoing: list[Call] = []
-        self._waiting: dict[int, tuple[asyncio.Future[Reply], float]] = {}
+        self._waiting: dict[int, tuple[OnReply, float]] = {}
         self._last_id = 0
         self._ticks = 0
         self._heard_at = loop.time()
@@ -90,16 +94,39 @@ class DoorLink(FrameProtocol):
         command_id: CommandId | None,
         trace: str | None,
     ) -> asyncio.Future[Reply]:
-        """The reply to come; fails with ``LinkBroken``. ``deadline`` is in the loop's time; soon after it the reply is
-        ``Unavailable``."""
-        self._last_id += 1
+        """The reply to come; fails with ``LinkBroken``. See ``ask``."""
         future: asyncio.Future[Reply] = self._loop.create_future()
-        self._waiting[self._last_id] = (future, deadline)
+
+        def settle(reply: Reply | None) -> None:
+            if future.done():
+                return
+            if reply is None:
+                future.set_exception(LinkBroken())
+            else:
+                future.set_result(reply)
+
+        self.ask(user_id, command, settle, term=term, deadline=deadline, command_id=command_id, trace=trace)
+        return future
+
+    def ask(
+        self,
+        user_id: UserId,
+        command: Command,
+        on_reply: OnReply,
+        *,
+        term: Term,
+        deadline: float,
+        command_id: CommandId | None = None,
+        trace: str | None = None,
+    ) -> None:
+        """Sends a call with this turn's frame. ``deadline`` is in the loop's time; soon after it the reply is
+        ``Unavailable``."""
+        self._last_id = call_id = self._last_id + 1
+        self._waiting[call_id] = (on_reply, deadline)
         ms_left = max(0, int((deadline - self._loop.time()) * 1000))
         if not self._outgoing:
             self._loop.call_soon(self._send_calls)
-        self._outgoing.append(Call(self._last_id, ms_left, term, user_id, command, command_id, trace))
-        return future
+        self._outgoing.append(Call(call_id, ms_left, term, user_id, command, command_id, trace))
 
     def close(self) -> None:
         """Breaks the link: outstanding calls fail."""
@@ -119,9 +146,8 @@ class DoorLink(FrameProtocol):
         if self._ticker is not None:
             self._ticker.cancel()
         waiting, self._waiting = self._waiting, {}
-        for future, _ in waiting.values():
-            if not future.done():
-                future.set_exception(LinkBroken())
+        for on_reply, _ in waiting.values():
+            on_reply(None)
         if not self.ready.done():
             self.ready.set_exception(LinkBroken("closed before the handshake was over"))
         self._on_lost(self)
@@ -131,8 +157,8 @@ class DoorLink(FrameProtocol):
         if kind == Kind.REPLIES and self._proof is not None:
             for call_id, reply in decode_replies(body):
                 waiting = self._waiting.pop(call_id, None)
-                if waiting is not None and not waiting[0].done():
-                    waiting[0].set_result(reply)
+                if waiting is not None:
+                    waiting[0](reply)
         elif kind != Kind.PONG:
             self._shake_hands(kind, body)
 
@@ -186,9 +212,8 @@ class DoorLink(FrameProtocol):
                 break
             overdue.append(call_id)
         for call_id in overdue:
-            future, _ = self._waiting.pop(call_id)
-            if not future.done():
-                future.set_result(Unavailable("no answer in time", unknown=True))
+            on_reply, _ = self._waiting.pop(call_id)
+            on_reply(Unavailable("no answer in time", unknown=True))
 
 
 async def connect(

@@ -4,6 +4,7 @@ No batching, no journal, no shards: a command is decided, evolved and answered a
 """
 
 import asyncio
+from collections.abc import Callable
 from itertools import count
 
 from msgspec.structs import replace
@@ -32,6 +33,7 @@ class RuleEngine:
     """Fulfils the door's ``UserActors`` and ``SessionHistory``.
 
     ``answer_instead`` is given to every caller while it is set; ``hold`` lets callers wait until it is released.
+    ``at_once``: whether ``try_call`` is possible; ``lose``: whether what it learns is lost, so that ``call`` follows.
     """
 
     def __init__(self, policy: Policy | None = None) -> None:
@@ -43,8 +45,28 @@ class RuleEngine:
         self.raise_instead: Exception | None = None
         self.tables_away: Exception | None = None
         self.hold: asyncio.Event | None = None
+        self.at_once = True
+        self.refuse_the_lane = False
+        self.lose = False
         self.calls: list[tuple[UserId, Command, CommandId | None, str | None]] = []
         self._ids = count(1)
+
+    def try_call(
+        self,
+        user_id: UserId,
+        command: Command,
+        on_reply: Callable[[Reply | None], None],
+        *,
+        timeout_s: float,
+        trace: str | None = None,
+    ) -> bool:
+        if self.refuse_the_lane:
+            raise AssertionError("on the lane")
+        if not self.at_once:
+            return False
+        attempt = asyncio.get_running_loop().create_task(self.call(user_id, command, timeout_s=timeout_s, trace=trace))
+        attempt.add_done_callback(lambda done: on_reply(None if done.exception() or self.lose else done.result()))
+        return True
 
     async def call(
         self,

@@ -176,3 +176,33 @@ async def test_more_calls_than_a_link_may_carry_are_overloaded(router: Router, h
         while not all(call.done() for call in calls):
             host.answer(Done())
             await asyncio.sleep(0.005)
+
+
+async def test_a_single_attempt_is_answered_or_lost_but_never_waits(router: Router, host: OneHost) -> None:
+    """What ``try_call`` promises to the doors' lane for heartbeats."""
+    replies: asyncio.Queue[Reply | None] = asyncio.Queue()
+    beat = Heartbeat(SessionId(an_id(3)))
+
+    def attempt() -> bool:
+        return router.try_call(USER, beat, replies.put_nowait, timeout_s=5.0)
+
+    assert not attempt(), "no map yet"
+    async with asyncio.timeout(5):
+        while not attempt():  # noqa: ASYNC110 - until there is a link
+            await asyncio.sleep(0.005)
+        await host.asked()
+        host.answer(Done())
+        assert await replies.get() == Done()
+
+        assert attempt()
+        await host.asked()
+        host.answer(WrongShard(Term(2)))
+        assert await replies.get() is None, "the long way finds the new owner"
+
+        assert attempt()
+        assert attempt()
+        assert not attempt(), "a link carries two calls here"
+        await host.asked()
+        host.cut()
+        assert [await replies.get(), await replies.get()] == [None, None]
+        assert not attempt(), "no link"
