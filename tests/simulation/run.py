@@ -9,8 +9,9 @@ from msgspec import Struct
 from actors.domain.commands import Settle
 from actors.domain.model import LiveSession
 from actors.domain.replies import Done
-from tests.simulation.checker import violations
+from cluster.verdict.checker import violations
 from tests.simulation.clients import Player
+from tests.simulation.evidence import found_in
 from tests.simulation.faults import Trouble
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Network
@@ -55,7 +56,7 @@ async def _simulate(seed: int, random: Random, loop: VirtualLoop, trouble_s: flo
     trouble = Trouble(world, loop.network, Random(random.random()))
     players = [Player(world, number, Random(random.random())) for number in range(PLAYERS)]
     lives = [loop.create_task(player.live()) for player in players]
-    found: list[str] = []
+    wrong: list[str] = []
     try:
         await trouble.run(trouble_s)
         world.healthy = True
@@ -66,17 +67,17 @@ async def _simulate(seed: int, random: Random, loop: VirtualLoop, trouble_s: flo
             await asyncio.gather(*lives)
             await _come_to_rest(world, players)
     except TimeoutError:
-        found.append("the system did not come to rest")
-    found += [f"unhandled: {failure.get('message')}: {failure.get('exception')!r}" for failure in loop.failures]
+        wrong.append("the system did not come to rest")
+    wrong += [f"unhandled: {failure.get('message')}: {failure.get('exception')!r}" for failure in loop.failures]
     histories = [player.history for player in players]
-    found += violations(histories, world.database.tables, world.kafka)
+    wrong += violations(histories, found_in(world.database.tables, world.kafka))
     return Verdict(
         seed=seed,
-        violations=found,
+        violations=wrong,
         trace=trouble.log,
         sessions=sum(len(history.sessions) for history in histories),
-        answers=sum(history.answers for history in histories),
-        silences=sum(history.silences for history in histories),
+        answers=sum(player.answers for player in players),
+        silences=sum(player.silences for player in players),
         virtual_s=loop.time(),
     )
 

@@ -1,0 +1,145 @@
+"""What must be true when everything has come to rest: pure, judged by what clients were told and what was found."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+from actors.domain.ids import SECOND, Micros, ProductId, SessionId, UserId, format_id
+from cluster.verdict.found import Found, FoundItem, FoundSession
+from cluster.verdict.history import History, Told
+
+ADDED = "library.game.added.v1"
+STARTED = "library.playtime.session.started.v1"
+ENDED = "library.playtime.session.ended.v1"
+
+Change = tuple[str, str]
+"""An event's type and subject: what happened, and to what."""
+
+
+def violations(histories: Iterable[History], found: Found) -> list[str]:
+    """Every broken promise, worded; empty when all are kept."""
+    histories = list(histories)
+    sessions = {session.session_id: session for session in found.sessions}
+    started = Counter(session.user_id for session in found.sessions)
+    items: dict[UserId, list[FoundItem]] = defaultdict(list)
+    for item in found.items:
+        items[item.user_id].append(item)
+    wrong: list[str] = []
+    for history in histories:
+        wrong += history.violations
+        wrong += _acknowledged(history, sessions, started[history.user_id])
+        wrong += _library(history, items[history.user_id])
+    wrong += _ledger(found)
+    wrong += _published(found, sessions)
+    wrong += found.left
+    if found.dead_letters:
+        wrong.append(f"messages became dead letters: {found.dead_letters}")
+    return wrong
+
+
+def _acknowledged(history: History, sessions: dict[SessionId, FoundSession], started: int) -> Iterator[str]:
+    """Nothing that was acknowledged is lost or changed (promise 1), no start made two sessions (promise 2)."""
+    if started > history.starts:
+        yield f"{history.name}: {history.starts} starts made {started} sessions"
+    for session_id, told in history.sessions.items():
+        session = sessions.get(session_id)
+        if session is None or session.user_id != history.user_id:
+            yield f"an acknowledged start is lost: {format_id(session_id)} of {history.name}"
+        else:
+            for problem in _one_session(told, session):
+                yield f"{problem}: {format_id(session_id)} of {history.name}"
+
+
+def _one_session(told: Told, session: FoundSession) -> Iterator[str]:
+    """No session ends before its last acknowledged beat (R-PT-9)."""
+    stored = (session.started_at, session.product_id, session.device_id)
+    if stored != (told.started_at, told.product_id, told.device_id):
+        yield "an acknowledged start has changed"
+    if session.end is None:
+        if told.ended is not None:
+            yield "an acknowledged end is lost"
+        if session.last_heartbeat_at < told.last_accepted:
+            yield "an acknowledged beat is lost"
+        return
+    if session.end.ended_at < told.last_accepted:
+        yield "a session ends before its last acknowledged beat"
+    if told.ended is not None and told.ended != session.end:
+        yield "an acknowledged end has changed"
+    if session.end.reason == "timeout" and told.must_be_live:
+        yield "a session that was beating was timed out"
+
+
+def _library(history: History, items: Sequence[FoundItem]) -> Iterator[str]:
+    """Each purchase gave one item (R-LIB-5); the last listing shows what the tables hold."""
+    if sorted(item.product_id for item in items) != sorted(history.products):
+        yield f"{history.name}: bought {len(history.products)} products, owns {len(items)} items"
+    totals = {item.product_id: item.total_playtime_s for item in items}
+    if history.final_totals is not None and history.final_totals != totals:
+        yield f"{history.name}: totals are answered that are not those of the table"
+
+
+def _ledger(found: Found) -> Iterator[str]:
+    """Totals are the sums of sessions, whose times do not overlap and are whole (R-PT-2, R-PT-4)."""
+    sums: dict[tuple[UserId, ProductId], int] = defaultdict(int)
+    spans: dict[tuple[UserId, ProductId], list[tuple[Micros, Micros, SessionId]]] = defaultdict(list)
+    for session in found.sessions:
+        name = format_id(session.session_id)
+        if session.end is None:
+            yield f"a session is live after all clients left: {name}"
+            continue
+        key = (session.user_id, session.product_id)
+        sums[key] += session.end.duration_s
+        spans[key].append((session.started_at, session.end.ended_at, session.session_id))
+        if session.end.duration_s != (session.end.ended_at - session.started_at) // SECOND:
+            yield f"a duration is not the whole seconds of its session: {name}"
+        if session.end.reason == "timeout" and session.end.ended_at != session.last_heartbeat_at:
+            yield f"a session that timed out does not end at its last beat: {name}"
+    for item in found.items:
+        played = sums[item.user_id, item.product_id]
+        if item.total_playtime_s != played:
+            name = format_id(item.item_id)
+            yield f"an item's total is {item.total_playtime_s}, its sessions sum up to {played}: {name}"
+    for times in spans.values():
+        times.sort()
+        for (_, end, one), (begin, _, other) in pairwise(times):
+            if begin < end:
+                yield f"two sessions of a product overlap: {format_id(one)} and {format_id(other)}"
+
+
+def _published(found: Found, sessions: dict[SessionId, FoundSession]) -> Iterator[str]:
+    """Every change has its event, every event its change, once by id, in order per user (R-EVT-2)."""
+    bodies: dict[str, bytes] = {}
+    order: dict[str, dict[Change, None]] = defaultdict(dict)
+    for body in found.events:
+        event = json.loads(body)
+        if bodies.setdefault(event["id"], body) != body:
+            yield f"two events have the same id: {event['id']}"
+            continue
+        order[event["partitionkey"]].setdefault((event["type"], event["subject"]))
+    expected: set[Change] = {(ADDED, format_id(item.item_id)) for item in found.items}
+    for session in found.sessions:
+        expected.add((STARTED, format_id(session.session_id)))
+        if session.end is not None:
+            expected.add((ENDED, format_id(session.session_id)))
+    published = {change for changes in order.values() for change in changes if change[0] in (ADDED, STARTED, ENDED)}
+    if len(bodies) != sum(len(changes) for changes in order.values()):
+        yield "one change has two events"
+    yield from (f"a change has no event: {kind} {subject}" for kind, subject in sorted(expected - published))
+    yield from (f"an event has no change: {kind} {subject}" for kind, subject in sorted(published - expected))
+    starts = {(STARTED, format_id(session_id)): session.started_at for session_id, session in sessions.items()}
+    for user, changes in order.items():
+        yield from _in_order(user, list(changes), starts)
+
+
+def _in_order(user: str, changes: Sequence[Change], starts: dict[Change, Micros]) -> Iterator[str]:
+    """A user's starts and ends come in the order in which they happened."""
+    times = [starts[change] for change in changes if change in starts]
+    if times != sorted(times):
+        yield f"a user's events are out of order: {user}"
+    seen: set[str] = set()
+    for kind, subject in changes:
+        if kind == STARTED:
+            seen.add(subject)
+        elif kind == ENDED and subject not in seen:
+            yield f"a session's end was published before its start: {subject}"

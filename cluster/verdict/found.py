@@ -1,0 +1,38 @@
+"""What was found when everything had come to rest: the tables of the specification and the topics."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from actors.domain.ids import ItemId, Micros, ProductId, SessionId, UserId
+from cluster.verdict.history import End
+
+
+class FoundItem(Struct, frozen=True, kw_only=True):
+    item_id: ItemId
+    user_id: UserId
+    product_id: ProductId
+    total_playtime_s: int
+
+
+class FoundSession(Struct, frozen=True, kw_only=True):
+    """Live while it has no ``end``."""
+
+    session_id: SessionId
+    user_id: UserId
+    product_id: ProductId
+    device_id: str
+    started_at: Micros
+    last_heartbeat_at: Micros
+    end: End | None
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """``events``: the bodies on the topic, each partition in order. ``left``: what should have moved on and has not
+    (journal, outbox, unread purchases), worded. ``dead_letters``: how many there are."""
+
+    items: Sequence[FoundItem]
+    sessions: Sequence[FoundSession]
+    events: Sequence[bytes]
+    left: Sequence[str]
+    dead_letters: int

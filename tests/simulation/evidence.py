@@ -1,0 +1,39 @@
+"""What the simulated tables and topics hold in the end, as the judge wants it."""
+
+from actors.domain.model import EndedSession
+from cluster.verdict.found import Found, FoundItem, FoundSession
+from tests.memory.kafka import MemoryKafka
+from tests.memory.tables import Tables
+from tests.simulation.clients import end_of
+from tests.simulation.world import DEAD_LETTERS, EVENTS
+
+
+def found_in(tables: Tables, kafka: MemoryKafka) -> Found:
+    left = [f"journal rows are left: {host}" for host, rows in tables.journal.items() if rows]
+    left += ["the outbox is not empty"] if tables.outbox else []
+    return Found(
+        items=[
+            FoundItem(
+                item_id=item.item_id,
+                user_id=user_id,
+                product_id=item.product_id,
+                total_playtime_s=item.total_playtime_s,
+            )
+            for user_id, item in tables.items.values()
+        ],
+        sessions=[
+            FoundSession(
+                session_id=session_id,
+                user_id=user_id,
+                product_id=session.product_id,
+                device_id=session.device_id,
+                started_at=session.started_at,
+                last_heartbeat_at=session.last_heartbeat_at,
+                end=end_of(session) if isinstance(session, EndedSession) else None,
+            )
+            for session_id, (user_id, session) in tables.sessions.items()
+        ],
+        events=[record.value or b"" for record in kafka.records(EVENTS)],
+        left=left,
+        dead_letters=len(kafka.records(DEAD_LETTERS)),
+    )
