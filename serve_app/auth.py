@@ -1,7 +1,7 @@
 """Who is asking (R-SEC-1).
 
 A bearer token is verified once and remembered until it expires: an RS256 check costs more than the rest of a
-heartbeat. The memory is bounded, the oldest goes first; new keys empty it, so that a withdrawn key ends its tokens.
+heartbeat. The memory is bounded, the oldest goes first; a key that is withdrawn takes what it signed with it.
 
 The key decides the algorithm, never the token: ``none`` has no key, and a public key used as an HMAC secret meets the
 HMAC secret instead.
@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from actors.domain.ids import UserId, parse_id
 from serve_app.errors import ApiError
-from serve_app.jwks import KeySource
+from serve_app.jwks import KeySource, Kid
 from serve_app.settings import AuthSettings
 
 HMAC = "HS256"
@@ -41,6 +41,11 @@ class _Claims(Struct, frozen=True):
 class _Remembered(Struct, frozen=True, gc=False):
     user_id: UserId
     expires_at: float
+    kid: Kid
+
+
+NO_KEY = ""
+"""The key id of a token that no published key signed."""
 
 
 def _digest(authorization: bytes) -> bytes:
@@ -77,7 +82,7 @@ class Authenticator:
         self._jws = jwt.PyJWS()
 
     async def authenticate(self, headers: Iterable[tuple[bytes, bytes]]) -> UserId:
-        """The user, or ``ApiError`` 401."""
+        """The user, or ``ApiError``: 401, or 503 when the keys to tell are out of reach."""
         authorization: bytes | None = None
         for name, value in headers:
             if name == b"authorization":
@@ -113,8 +118,14 @@ class Authenticator:
 
     async def refresh_keys(self) -> None:
         """To be called every few seconds."""
-        if self._keys is not None and await self._keys.refresh():
-            self._remembered.clear()
+        if self._keys is not None:
+            self._forget(await self._keys.refresh())
+
+    def _forget(self, gone: frozenset[Kid]) -> None:
+        """What these keys signed has to be looked at again."""
+        if gone:
+            kept = {digest: token for digest, token in self._remembered.items() if token.kid not in gone}
+            self._remembered = kept
 
     def _named_by_gateway(self, headers: Iterable[tuple[bytes, bytes]]) -> UserId | None:
         values = [value for name, value in headers if name == b"x-user-id"]
@@ -130,22 +141,22 @@ class Authenticator:
         if scheme.lower() != b"bearer" or not token:
             raise self._refuse(BadToken("malformed", "the Authorization header is not `Bearer <token>`"))
         try:
-            claims = await self._verify(token)
+            claims, kid = await self._verify(token)
             self._check(claims)
         except BadToken as bad:
             raise self._refuse(bad) from None
         user_id = self._user_of(claims.sub, "the token's subject")
         if len(self._remembered) >= self._settings.remembered_tokens:
             del self._remembered[next(iter(self._remembered))]
-        self._remembered[_digest(authorization)] = _Remembered(user_id, claims.exp + self._settings.leeway_s)
+        self._remembered[_digest(authorization)] = _Remembered(user_id, claims.exp + self._settings.leeway_s, kid)
         return user_id
 
-    async def _verify(self, token: bytes) -> _Claims:
+    async def _verify(self, token: bytes) -> tuple[_Claims, Kid]:
         try:
             header = self._header.decode(base64url_decode(token.split(b".", 1)[0]))
         except (ValueError, RecursionError):
             raise BadToken("malformed", "the token is not a JWT") from None
-        key, algorithm = await self._key_for(header)
+        key, algorithm, kid = await self._key_for(header)
         try:
             decoded: dict[str, Any] = self._jws.decode_complete(token, key, algorithms=[algorithm])
         except jwt.InvalidSignatureError:
@@ -153,26 +164,29 @@ class Authenticator:
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise BadToken("malformed", "the token is not a JWT that can be verified") from None
         try:
-            return self._claims.decode(decoded["payload"])
+            return self._claims.decode(decoded["payload"]), kid
         except (ValueError, RecursionError):
             raise BadToken("claims", "the token lacks `sub` or `exp`, or a claim has the wrong type") from None
 
-    async def _key_for(self, header: _Header) -> tuple[Any, str]:
+    async def _key_for(self, header: _Header) -> tuple[Any, str, Kid]:
         if header.alg == HMAC:
             if self._settings.hs256_secret is None:
                 raise BadToken("algorithm", "the token's algorithm is not accepted")
-            return self._settings.hs256_secret, HMAC
+            return self._settings.hs256_secret, HMAC, NO_KEY
         if self._keys is None or header.alg not in PUBLIC:
             raise BadToken("algorithm", "the token's algorithm is not accepted")
         key = self._keys.find(header.kid)
-        if key is None and await self._keys.refresh_for_unknown_key():
-            self._remembered.clear()
+        if key is None:
+            self._forget(await self._keys.refresh_for_unknown_key())
             key = self._keys.find(header.kid)
+        if key is None and not self._keys.certain:
+            self._count_failure("keys_away")
+            raise ApiError("SERVICE_UNAVAILABLE", "the keys of tokens cannot be read now", retry_after_s=1)
         if key is None:
             raise BadToken("key", "the token is signed by an unknown key")
         if key.algorithm != header.alg:
             raise BadToken("algorithm", "the token's algorithm does not belong to its key")
-        return key.key, key.algorithm
+        return key.key, key.algorithm, key.kid
 
     def _check(self, claims: _Claims) -> None:
         now, leeway = self._real_now(), self._settings.leeway_s

@@ -26,7 +26,9 @@ from serve_app.beat_lane import BeatLane
 from serve_app.error_answers import ErrorAnswers
 from serve_app.fast_path import FastPath, SessionEndpoint
 from serve_app.http_protocol import BoundedHttpProtocol
-from serve_app.jwks import JwksFile
+from serve_app.jwks import KeySource
+from serve_app.jwks_file import JwksFile
+from serve_app.jwks_url import JwksUrl
 from serve_app.metrics import DoorMetrics
 from serve_app.ports import ServiceClock, UserActors
 from serve_app.rest.app import rest_app
@@ -92,8 +94,10 @@ class Door:
 
     def _build_authenticator(self, real_now: Callable[[], float]) -> Authenticator:
         auth = self.settings.auth
-        keys = None
-        if auth.jwks_file is not None:
+        keys: KeySource | None = None
+        if auth.jwks_url is not None:
+            keys = JwksUrl(auth.jwks_url, refresh_s=auth.jwks_refresh_s, monotonic=time.monotonic)
+        elif auth.jwks_file is not None:
             keys = JwksFile(auth.jwks_file, check_s=auth.jwks_check_s, monotonic=time.monotonic)
         return Authenticator(auth, keys=keys, real_now=real_now, count_failure=self._metrics.count_auth_failure)
 

@@ -8,7 +8,8 @@ from actors.certificates import CertificateFiles
 
 @dataclass(frozen=True, kw_only=True)
 class AuthSettings:
-    """Who is believed (R-SEC-1). At least one of the three ways must be given.
+    """Who is believed (R-SEC-1). At least one of the ways must be given.
+    ``jwks_url`` is asked every ``jwks_refresh_s``, a file looked at every ``jwks_check_s``.
 
     ``audience`` and ``issuer`` are checked when set. ``trust_gateway`` believes ``X-User-Id`` from whoever can reach
     the door. ``leeway_s`` forgives clocks that differ.
@@ -16,16 +17,18 @@ class AuthSettings:
 
     hs256_secret: bytes | None = field(default=None, repr=False)
     jwks_file: Path | None = None
+    jwks_url: str | None = None
     trust_gateway: bool = False
     audience: str | None = None
     issuer: str | None = None
     leeway_s: float = 5.0
     remembered_tokens: int = 200_000
     jwks_check_s: float = 5.0
+    jwks_refresh_s: float = 300.0
 
     def __post_init__(self) -> None:
-        if self.hs256_secret is None and self.jwks_file is None and not self.trust_gateway:
-            raise ValueError("no way to authenticate: give an HS256 secret, a JWKS file, or trust the gateway")
+        if not (self.hs256_secret or self.jwks_file or self.jwks_url or self.trust_gateway):
+            raise ValueError("no way to authenticate: give an HS256 secret, a JWKS, or trust the gateway")
         if self.hs256_secret is not None and len(self.hs256_secret) < 32:
             raise ValueError("the HS256 secret must have at least 32 bytes")
 

@@ -228,10 +228,16 @@ async def connect(
     """A link that is ready for calls. ``LinkBroken`` or ``Rejected``, within ``CONNECT_TIMEOUT_S``."""
     host, _, port = address.rpartition(":")
     loop = asyncio.get_running_loop()
+    certificates = credentials.certificates
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            if certificates is not None:
+                await certificates.refresh()
             _, link = await loop.create_connection(
-                lambda: DoorLink(credentials, host_id, epoch, role, on_lost), host, int(port)
+                lambda: DoorLink(credentials, host_id, epoch, role, on_lost),
+                host,
+                int(port),
+                ssl=None if certificates is None else certificates.client_context,
             )
             try:
                 await asyncio.shield(link.ready)

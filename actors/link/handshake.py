@@ -12,6 +12,7 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
+from actors.certificates import Certificates
 from actors.domain.ids import Epoch, HostId
 from actors.link.frames import BadFrame
 
@@ -46,10 +47,12 @@ class Rejected(Exception):
 
 
 class Credentials(Struct, frozen=True, kw_only=True):
-    """What both ends must share. ``secret`` never travels."""
+    """What both ends must share. ``secret`` never travels. With ``certificates`` the link is TLS, and both ends show
+    one of the same authority (R-SEC-5)."""
 
     cluster: str
     secret: bytes
+    certificates: Certificates | None = None
 
 
 def new_hello() -> Hello:

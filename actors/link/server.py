@@ -57,7 +57,14 @@ class LinkServer:
 
     async def listen(self, address: str) -> str:
         """Binds a free port of ``address``; returns ``host:port``. Links are turned away until ``open``."""
-        self._server = await asyncio.get_running_loop().create_server(lambda: HostLink(self), address, 0)
+        certificates = self.credentials.certificates
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: HostLink(self),
+            address,
+            0,
+            ssl=None if certificates is None else certificates.server_context,
+            ssl_handshake_timeout=None if certificates is None else HANDSHAKE_TIMEOUT_S,
+        )
         self._task = asyncio.create_task(self._watch())
         port = self._server.sockets[0].getsockname()[1]
         return f"{address}:{port}"
@@ -79,6 +86,8 @@ class LinkServer:
         """Ends links whose peer is silent, unless they are paused: what the peer says is waiting in the socket then."""
         while True:
             await asyncio.sleep(SILENCE_CHECK_S)
+            if self.credentials.certificates is not None:
+                await self.credentials.certificates.refresh()
             now = self.loop_time()
             for link in list(self.links):
                 if not link.paused and now - link.heard_at > (SILENCE_S if link.role else HANDSHAKE_TIMEOUT_S):

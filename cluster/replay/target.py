@@ -31,7 +31,8 @@ def find_settings(environ: Mapping[str, str]) -> Settings:
 def base_url(settings: Settings) -> str:
     """As ``cluster.service`` has it, but without importing Ray, which costs this command 3 s and 100 MB."""
     host = settings.server.http_host
-    return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{settings.server.http_port}"
+    scheme = "http" if settings.tls.certificate_file is None else "https"
+    return f"{scheme}://{'127.0.0.1' if host == '0.0.0.0' else host}:{settings.server.http_port}"
 
 
 async def clock_rate_of(dsn: str) -> float | None:

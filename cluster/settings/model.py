@@ -9,9 +9,10 @@ from pydantic_core import PydanticCustomError
 
 from cluster.settings.fields import WITH_SECRETS, Section, setting
 from cluster.settings.neighbours import Achievements, Redis, S3Storage, Services, Telemetry, Wishlist
-from cluster.settings.sections import Auth, Cluster, Database, Engine, Http, Kafka, PlaytimeTracking, Server
+from cluster.settings.production import DEVELOPMENT_CLUSTER_SECRET, production_problems
+from cluster.settings.sections import Cluster, Database, Engine, Http, Kafka, PlaytimeTracking, Server
+from cluster.settings.security import Auth, RateLimits, Tls
 
-DEVELOPMENT_CLUSTER_SECRET = "development-only-cluster-secret-0123456789"
 DEVELOPMENT_JWT_SECRET = "development-only-jwt-secret-0123456789abcdef"
 LOOPBACK = "127.0.0.1"
 
@@ -29,6 +30,8 @@ class Settings(Section):
     database: Database
     kafka: Kafka
     auth: Auth = Auth()
+    tls: Tls = Tls()
+    rate_limits: RateLimits = RateLimits()
     playtime_tracking: PlaytimeTracking = PlaytimeTracking()
     engine: Engine = Engine()
     http: Http = Http()
@@ -66,35 +69,17 @@ class Settings(Section):
             cluster.setdefault("node_address", LOOPBACK)
             cluster.setdefault("secret", DEVELOPMENT_CLUSTER_SECRET)
         if isinstance(auth, dict) and not any(
-            auth.get(way) for way in ("jwt_hs256_secret", "jwks_file", "trust_gateway")
+            auth.get(way) for way in ("jwt_hs256_secret", "jwks_file", "jwks_url", "trust_gateway")
         ):
             auth["jwt_hs256_secret"] = DEVELOPMENT_JWT_SECRET
         return values
 
     @model_validator(mode="after")
     def _relations_hold(self) -> Self:
-        for problem in (*self._production_problems(), *self._relation_problems()):
+        problems = [] if self.is_development else production_problems(self)
+        for problem in (*problems, *self._relation_problems()):
             raise PydanticCustomError("relation", "{problem}", {"problem": problem})
         return self
-
-    def _production_problems(self) -> list[str]:
-        if self.is_development:
-            return []
-        auth, cluster, problems = self.auth, self.cluster, []
-        if cluster.secret is None:
-            problems.append("LIBRARY_CLUSTER_SECRET: is missing; production needs one of at least 32 characters")
-        elif cluster.secret.get_secret_value() == DEVELOPMENT_CLUSTER_SECRET:
-            problems.append("LIBRARY_CLUSTER_SECRET: is the well-known one of development; choose a random one")
-        if auth.jwt_hs256_secret is not None:
-            problems.append("AUTH_JWT_HS256_SECRET: is for development only; use AUTH_JWKS_FILE")
-        if auth.jwks_file is None and not auth.trust_gateway:
-            problems.append(
-                "AUTH_JWKS_FILE: is missing; production needs it, or AUTH_TRUST_GATEWAY=true "
-                "(AUTH_JWKS_URL is not read yet)"
-            )
-        if cluster.clock_rate != 1:
-            problems.append(f"LIBRARY_CLOCK_RATE: {cluster.clock_rate:g} is for development only; production allows 1")
-        return problems
 
     def _relation_problems(self) -> list[str]:
         playtime, kafka, s3, engine = self.playtime_tracking, self.kafka, self.s3_storage, self.engine
@@ -131,6 +116,19 @@ class Settings(Section):
             (
                 (kafka.ssl_certificate_file is None) == (kafka.ssl_key_file is None),
                 "KAFKA_SSL_CERTIFICATE_FILE, KAFKA_SSL_KEY_FILE: only one is set; set both or neither",
+            ),
+            (
+                self.auth.jwks_file is None or self.auth.jwks_url is None,
+                "AUTH_JWKS_FILE, AUTH_JWKS_URL: both are set; keys come from one place alone",
+            ),
+            (
+                (self.tls.certificate_file is None) == (self.tls.key_file is None),
+                "LIBRARY_TLS_CERTIFICATE_FILE, LIBRARY_TLS_KEY_FILE: only one is set; set both or neither",
+            ),
+            (
+                self.tls.link_files.count(None) in (0, 3),
+                "LIBRARY_LINK_CERTIFICATE_FILE, LIBRARY_LINK_KEY_FILE, LIBRARY_LINK_CA_FILE: only some are set; set "
+                "all or none",
             ),
             (
                 s3.max_save_file_size_bytes <= s3.user_total_quota_bytes,

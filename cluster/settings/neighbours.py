@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
@@ -21,6 +22,11 @@ class Redis(Section):
     password: Secret | None = setting(
         None, env="REDIS_PASSWORD", meaning="Its password.", allowed="a password", min_length=1
     )
+    use_tls: bool = setting(False, env="REDIS_USE_TLS", meaning="Speak TLS to it.")
+    ca_file: Path | None = setting(
+        None, env="REDIS_CA_FILE", meaning="Who signed its certificate.", allowed="a PEM file",
+        shown_default="the system's certificate authorities",
+    )  # fmt: skip
     db_library: int = setting(0, env="REDIS_DB_LIBRARY", meaning="Its database number.", ge=0, le=65_535)
 
 

@@ -199,39 +199,6 @@ class Kafka(Section):
     )
 
 
-class Auth(Section):
-    remembered_tokens: int = setting(
-        200_000,
-        meaning="Verified tokens that one door remembers, about 250 bytes each; verifying costs more than a heartbeat.",
-        ge=100,
-        le=10_000_000,
-    )
-    jwt_hs256_secret: Secret | None = setting(
-        None,
-        env="AUTH_JWT_HS256_SECRET",
-        meaning="Key of HS256 tokens; development only.",
-        allowed="at least 32 characters",
-        shown_default="none; a well-known one in development if nothing else is set",
-        min_length=32,
-    )
-    jwks_file: Path | None = setting(
-        None, env="AUTH_JWKS_FILE", meaning="Public keys of tokens, read again when they change.",
-        allowed="a JSON file (RFC 7517)",
-    )  # fmt: skip
-    jwks_url: Url | None = setting(
-        None, env="AUTH_JWKS_URL", meaning="The same from an address; not read yet.", allowed=URL
-    )
-    jwt_audience: str | None = setting(
-        None, env="AUTH_JWT_AUDIENCE", meaning="Required `aud` of tokens.", allowed="a text", min_length=1
-    )
-    jwt_issuer: str | None = setting(
-        None, env="AUTH_JWT_ISSUER", meaning="Required `iss` of tokens.", allowed="a text", min_length=1
-    )
-    trust_gateway: bool = setting(
-        False, env="AUTH_TRUST_GATEWAY", meaning="Believe X-User-Id from whoever can reach the door."
-    )
-
-
 class PlaytimeTracking(Section):
     heartbeat_interval_seconds: int = setting(
         60, env="PLAYTIME_HEARTBEAT_INTERVAL_SECONDS", meaning="How often a client is expected to beat.", ge=1, le=3600

@@ -24,7 +24,8 @@ settings that contradict each other stop the start with one line that says what 
 
 In development the HTTP door and the links are on 127.0.0.1 and secrets have well-known values. Production refuses to
 start without `LIBRARY_CLUSTER_SECRET`, without a JWKS unless `AUTH_TRUST_GATEWAY=true`, with `AUTH_JWT_HS256_SECRET`,
-and with a `LIBRARY_CLOCK_RATE` other than 1. A session's time-out is at least two heartbeat intervals.
+with a `LIBRARY_CLOCK_RATE` other than 1, and with any connection without TLS that `LIBRARY_PLAINTEXT` does not name. A
+session's time-out is at least two heartbeat intervals.
 """
 COLUMNS = "| YAML key | variable | default | allowed | meaning |\n|---|---|---|---|---|"
 

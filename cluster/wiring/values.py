@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from actors.certificates import CertificateFiles, Certificates
 from actors.domain.context import Policy
 from actors.domain.ids import HostId
 from actors.engine import HostOptions
@@ -30,7 +31,14 @@ def credentials(settings: Settings) -> Credentials:
     secret = settings.cluster.secret
     if secret is None:
         raise ValueError("the settings have no cluster secret")
-    return Credentials(cluster=settings.cluster.name, secret=secret.get_secret_value().encode())
+    tls, certificates = settings.tls, None
+    if tls.link_certificate_file is not None and tls.link_key_file is not None:
+        files = CertificateFiles(certificate=tls.link_certificate_file, key=tls.link_key_file, ca=tls.link_ca_file)
+        certificates = Certificates(files)
+        certificates.load()
+    return Credentials(
+        cluster=settings.cluster.name, secret=secret.get_secret_value().encode(), certificates=certificates
+    )
 
 
 def dsn(settings: Settings) -> str:
@@ -77,12 +85,15 @@ def door_settings(settings: Settings) -> DoorSettings:
         auth=AuthSettings(
             hs256_secret=None if secret is None else secret.get_secret_value().encode(),
             jwks_file=auth.jwks_file,
+            jwks_url=auth.jwks_url,
+            jwks_refresh_s=auth.jwks_refresh_seconds,
             trust_gateway=auth.trust_gateway,
             audience=auth.jwt_audience,
             issuer=auth.jwt_issuer,
             remembered_tokens=auth.remembered_tokens,
         ),
         run_dir=settings.cluster.run_dir,
+        tls=door_certificate(settings),
         host=server.http_host,
         port=server.http_port,
         process=f"door-{os.getpid()}",
@@ -98,15 +109,24 @@ def door_settings(settings: Settings) -> DoorSettings:
     )
 
 
+def door_certificate(settings: Settings) -> CertificateFiles | None:
+    """Of the doors, when they are to speak TLS."""
+    tls = settings.tls
+    if tls.certificate_file is None or tls.key_file is None:
+        return None
+    return CertificateFiles(certificate=tls.certificate_file, key=tls.key_file)
+
+
 def kafka_connection(settings: Settings) -> KafkaConnection:
     kafka = settings.kafka
-    password = kafka.sasl_password
+    password, key_password = kafka.sasl_password, kafka.ssl_key_password
     return KafkaConnection(
         brokers=",".join(kafka.brokers),
         security_protocol=kafka.security_protocol,
         ca_file=None if kafka.ssl_ca_file is None else str(kafka.ssl_ca_file),
         certificate_file=None if kafka.ssl_certificate_file is None else str(kafka.ssl_certificate_file),
         key_file=None if kafka.ssl_key_file is None else str(kafka.ssl_key_file),
+        key_password=None if key_password is None else key_password.get_secret_value(),
         sasl_mechanism=kafka.sasl_mechanism,
         sasl_username=kafka.sasl_username,
         sasl_password=None if password is None else password.get_secret_value(),

@@ -22,6 +22,7 @@ class KafkaConnection:
     ca_file: str | None = None
     certificate_file: str | None = None
     key_file: str | None = None
+    key_password: str | None = field(default=None, repr=False)
     sasl_mechanism: SaslMechanism = "SCRAM-SHA-512"
     sasl_username: str | None = None
     sasl_password: str | None = field(default=None, repr=False)
@@ -38,7 +39,10 @@ class KafkaConnection:
         }
         if self.security_protocol.endswith("SSL"):
             arguments["ssl_context"] = create_ssl_context(
-                cafile=self.ca_file, certfile=self.certificate_file, keyfile=self.key_file
+                cafile=self.ca_file,
+                certfile=self.certificate_file,
+                keyfile=self.key_file,
+                password=self.key_password,
             )
         if self.security_protocol.startswith("SASL"):
             arguments["sasl_mechanism"] = self.sasl_mechanism

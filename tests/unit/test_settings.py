@@ -44,13 +44,20 @@ SECTION_7_1 = [
     "USER_SAVEGAME_QUOTA_BYTES",
     "OTEL_EXPORTER_JAEGER_ENDPOINT",
 ]
-DSN = "postgresql://library:hunter2@db:5432/library"
+DSN = "postgresql://library:hunter2@db:5432/library?sslmode=verify-full"
 DEVELOPMENT = {"LIBRARY_ENVIRONMENT": "development", "POSTGRES_DSN": DSN, "KAFKA_BROKERS": "kafka-1:9092, kafka-2:9092"}
 PRODUCTION = {
     "POSTGRES_DSN": DSN,
     "KAFKA_BROKERS": "kafka:9092",
     "LIBRARY_CLUSTER_SECRET": "correct horse battery staple, twice over",
     "AUTH_JWKS_FILE": __file__,
+    "LIBRARY_TLS_CERTIFICATE_FILE": __file__,
+    "LIBRARY_TLS_KEY_FILE": __file__,
+    "LIBRARY_LINK_CERTIFICATE_FILE": __file__,
+    "LIBRARY_LINK_KEY_FILE": __file__,
+    "LIBRARY_LINK_CA_FILE": __file__,
+    "RAY_USE_TLS": "1",
+    "KAFKA_SECURITY_PROTOCOL": "SSL",
 }
 
 
@@ -191,7 +198,22 @@ def test_what_is_required_is_named_by_its_variable(name: str, empty_file: Path) 
         ({"LIBRARY_CLUSTER_SECRET": "short"}, "LIBRARY_CLUSTER_SECRET: its value is not accepted"),
         ({"LIBRARY_CLUSTER_SECRET": "development-only-cluster-secret-0123456789"}, "LIBRARY_CLUSTER_SECRET"),
         ({"AUTH_JWKS_FILE": None}, "AUTH_JWKS_FILE: is missing"),
-        ({"AUTH_JWKS_FILE": None, "AUTH_JWKS_URL": "https://auth.example/jwks.json"}, "AUTH_JWKS_URL is not read yet"),
+        ({"AUTH_JWKS_FILE": None, "AUTH_JWKS_URL": "http://auth/jwks"}, "AUTH_JWKS_URL: does not begin with https://"),
+        ({"AUTH_JWKS_URL": "https://auth/jwks"}, "AUTH_JWKS_FILE, AUTH_JWKS_URL: both are set"),
+        ({"LIBRARY_TLS_CERTIFICATE_FILE": None, "LIBRARY_TLS_KEY_FILE": None}, "LIBRARY_PLAINTEXT=http"),
+        ({"LIBRARY_TLS_KEY_FILE": None}, "LIBRARY_TLS_CERTIFICATE_FILE, LIBRARY_TLS_KEY_FILE: only one is set"),
+        ({"LIBRARY_LINK_CA_FILE": None}, "LIBRARY_LINK_CA_FILE: only some are set"),
+        (
+            {name: None for name in PRODUCTION if name.startswith("LIBRARY_LINK_")},
+            "LIBRARY_LINK_CERTIFICATE_FILE: is missing; production needs TLS there",
+        ),
+        ({"RAY_USE_TLS": None}, "RAY_USE_TLS: is not 1"),
+        ({"POSTGRES_DSN": "postgresql://library:hunter2@db/library?sslmode=prefer"}, "POSTGRES_DSN: has no sslmode"),
+        ({"KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"}, "KAFKA_SECURITY_PROTOCOL: is neither SSL nor SASL_SSL"),
+        ({"REDIS_ADDR": "redis:6379"}, "REDIS_USE_TLS: is not true"),
+        ({"S3_ENDPOINT": "s3:9000", "S3_USE_SSL": "false"}, "S3_USE_SSL: is not true"),
+        ({"S3_ENDPOINT": "http://s3:9000"}, "LIBRARY_PLAINTEXT=s3"),
+        ({"LIBRARY_PLAINTEXT": "everything"}, "LIBRARY_PLAINTEXT: 'everything' is not accepted; allowed: some of"),
         ({"AUTH_JWT_HS256_SECRET": "s" * 32}, "AUTH_JWT_HS256_SECRET: is for development only"),
         ({"LIBRARY_CLOCK_RATE": "20"}, "LIBRARY_CLOCK_RATE: 20 is for development only"),
     ],
@@ -201,6 +223,24 @@ def test_production_refuses_what_only_development_may(
 ) -> None:
     environ = {name: value for name, value in {**PRODUCTION, **change}.items() if value is not None}
     assert text in problem(environ, empty_file)
+
+
+def test_production_speaks_in_the_clear_only_where_it_is_told_to(empty_file: Path) -> None:
+    """R-SEC-5: where something else protects the connection."""
+    secret = {name: PRODUCTION[name] for name in ("LIBRARY_CLUSTER_SECRET", "KAFKA_BROKERS")}
+    clear = {
+        **secret,
+        "POSTGRES_DSN": "postgresql://library@db/library",
+        "AUTH_JWKS_URL": "http://auth/jwks",
+        "REDIS_ADDR": "redis:6379",
+        "LIBRARY_PLAINTEXT": "http, link, ray, postgres, kafka, jwks, redis",
+    }
+    assert load_settings(clear, empty_file).auth.jwks_url == "http://auth/jwks"
+    for connection in ("http", "link", "ray", "postgres", "kafka", "jwks", "redis"):
+        others = clear["LIBRARY_PLAINTEXT"].replace(connection, "s3")
+        assert f"LIBRARY_PLAINTEXT={connection}" in problem({**clear, "LIBRARY_PLAINTEXT": others}, empty_file)
+    socket = {**clear, "POSTGRES_DSN": "postgresql://library@/library?host=/var/run/postgresql"}
+    load_settings({**socket, "LIBRARY_PLAINTEXT": "http,link,ray,kafka,jwks,redis"}, empty_file)
 
 
 def test_production_may_leave_authentication_to_a_gateway(empty_file: Path) -> None:

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from actors.certificates import CertificateFiles, Certificates
 from actors.domain.commands import AddPurchase, Heartbeat
 from actors.domain.ids import SHARD_COUNT, Epoch, HostId, Micros, OrderId, SessionId, ShardId, Term, UserId
 from actors.domain.replies import Done, Overloaded, Reply, Unavailable, WrongShard
@@ -14,6 +16,7 @@ from actors.mailbox import Mailbox, MailboxLimits
 from actors.ports import ClusterMap, HostAddress, ShardOwner
 from actors.router import Router, RouterLimits
 from tests.support.actor import an_id
+from tests.support.certificates import Authority
 
 USER = UserId(an_id(7))
 PURCHASE = AddPurchase(OrderId(an_id(1)), (), Micros(0))
@@ -29,7 +32,8 @@ class Doors:
 class OneHost:
     """Host 0 owns every shard; also the map's reader."""
 
-    def __init__(self) -> None:
+    def __init__(self, credentials: Credentials = SECRET) -> None:
+        self.credentials = credentials
         self.epoch = Epoch(0)
         self.term = Term(1)
         self.address: str | None = None
@@ -44,7 +48,7 @@ class OneHost:
     async def start(self) -> None:
         """A fresh process takes the host over."""
         self.epoch = Epoch(self.epoch + 1)
-        self.server = LinkServer(credentials=SECRET, host_id=HostId(0), max_commands_per_link=100)
+        self.server = LinkServer(credentials=self.credentials, host_id=HostId(0), max_commands_per_link=100)
         self.address = await self.server.listen("127.0.0.1")
         self.mailbox = Mailbox(MailboxLimits())
         self.server.open(self.epoch, self.mailbox, Doors())
@@ -206,3 +210,35 @@ async def test_a_single_attempt_is_answered_or_lost_but_never_waits(router: Rout
         host.cut()
         assert [await replies.get(), await replies.get()] == [None, None]
         assert not attempt(), "no link"
+
+
+def over_tls(authority: Authority, name: str) -> Credentials:
+    certificate, key = authority.issue(name)
+    certificates = Certificates(CertificateFiles(certificate=certificate, key=key, ca=authority.file))
+    certificates.load()
+    return Credentials(cluster=SECRET.cluster, secret=SECRET.secret, certificates=certificates)
+
+
+async def test_a_link_over_tls_takes_only_those_of_its_own_authority(tmp_path: Path) -> None:
+    """R-SEC-5: both ends show a certificate; the secret alone is not enough. The next link uses renewed ones."""
+    ours = Authority(tmp_path, "ours")
+    host = OneHost(over_tls(ours, "host"))
+    await host.start()
+    stranger = over_tls(Authority(tmp_path, "theirs"), "stranger")
+    for credentials in (SECRET, stranger):
+        router = Router(reader=host, credentials=credentials, role="door", limits=RouterLimits())
+        router.start()
+        assert isinstance(await router.call(USER, PURCHASE, timeout_s=0.5), Unavailable)
+        await router.close()
+    assert len(host.mailbox) == 0
+    router = Router(reader=host, credentials=over_tls(ours, "door"), role="door", limits=RouterLimits())
+    router.start()
+    for _ in range(2):
+        call = await ask(router, host)
+        host.answer(Done())
+        assert await call == Done()
+        ours.issue("door")
+        ours.issue("host")
+        host.cut()
+    await router.close()
+    await host.die()

@@ -15,7 +15,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from actors.domain.ids import UserId, format_id
 from serve_app.auth import Authenticator
 from serve_app.errors import ApiError
-from serve_app.jwks import JwksFile
+from serve_app.jwks_file import JwksFile
 from serve_app.settings import AuthSettings
 from tests.support.door import BASE, OTHER_USER, SECRET, USER, OpenDoor, bearer, code_of, token
 
