@@ -23,6 +23,9 @@ from serve_app.settings import AuthSettings
 
 HMAC = "HS256"
 PUBLIC = frozenset({"RS256", "ES256", "EdDSA"})
+GAME_SERVER = "game_server"
+"""The role, in a token's claim ``roles``, of who may speak for other users' sessions (R-PT-7)."""
+NO_ROLES: frozenset[str] = frozenset()
 
 
 class _Header(Struct, frozen=True):
@@ -36,12 +39,14 @@ class _Claims(Struct, frozen=True):
     nbf: float | None = None
     aud: str | list[str] | None = None
     iss: str | None = None
+    roles: Any = None
 
 
 class _Remembered(Struct, frozen=True, gc=False):
     user_id: UserId
     expires_at: float
     kid: Kid
+    roles: frozenset[str]
 
 
 NO_KEY = ""
@@ -50,6 +55,13 @@ NO_KEY = ""
 
 def _digest(authorization: bytes) -> bytes:
     return blake2b(authorization, digest_size=32).digest()
+
+
+def _roles(claim: object) -> frozenset[str]:
+    """A claim of another shape than a list of names gives no role; it does not spoil the token."""
+    if not isinstance(claim, list) or not claim:
+        return NO_ROLES
+    return frozenset(role for role in claim if role == GAME_SERVER)
 
 
 class BadToken(Exception):
@@ -116,6 +128,14 @@ class Authenticator:
         del self._remembered[digest]
         return None
 
+    def roles(self, headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
+        """The roles that the token of a caller names who has just been authenticated; a gateway names none."""
+        if self._settings.trust_gateway and any(name == b"x-user-id" for name, _ in headers):
+            return NO_ROLES
+        authorization = next((value for name, value in headers if name == b"authorization"), b"")
+        remembered = self._remembered.get(_digest(authorization))
+        return NO_ROLES if remembered is None else remembered.roles
+
     async def refresh_keys(self) -> None:
         """To be called every few seconds."""
         if self._keys is not None:
@@ -148,7 +168,9 @@ class Authenticator:
         user_id = self._user_of(claims.sub, "the token's subject")
         if len(self._remembered) >= self._settings.remembered_tokens:
             del self._remembered[next(iter(self._remembered))]
-        self._remembered[_digest(authorization)] = _Remembered(user_id, claims.exp + self._settings.leeway_s, kid)
+        self._remembered[_digest(authorization)] = _Remembered(
+            user_id, claims.exp + self._settings.leeway_s, kid, _roles(claims.roles)
+        )
         return user_id
 
     async def _verify(self, token: bytes) -> tuple[_Claims, Kid]:

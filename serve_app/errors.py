@@ -152,13 +152,14 @@ _encode = msgspec.json.Encoder().encode
 
 def error_body(error: ApiError, language: Language) -> bytes:
     """The JSON document of the specification, section 3.1; ``status`` is a string."""
+    return _encode(ErrorDocument(error_objects(error, language)))
+
+
+def error_objects(error: ApiError, language: Language) -> list[ErrorObject]:
+    """The error's faults, at least one, as they stand in a document or beside one result of many."""
     entry = error.entry
     title = entry.en if language == "en" else entry.ru
-    return _encode(
-        ErrorDocument([
-            ErrorObject(str(entry.status), entry.code, title, fault.detail, _source(fault)) for fault in error.faults
-        ])
-    )  # fmt: skip
+    return [ErrorObject(str(entry.status), entry.code, title, fault.detail, _source(fault)) for fault in error.faults]
 
 
 def _source(fault: Fault) -> Source | None:

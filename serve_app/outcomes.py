@@ -29,16 +29,21 @@ def json_answer(status: int, body: bytes, *headers: tuple[bytes, bytes]) -> Answ
 
 
 def raise_for(reply: Reply) -> NoReturn:
-    """The ``ApiError`` of a reply that is not what was asked for."""
+    """Raises ``error_of`` the reply."""
+    raise error_of(reply)
+
+
+def error_of(reply: Reply) -> ApiError:
+    """The error of a reply that is not what was asked for; ``UnexpectedReply`` for one that is no refusal either."""
     match reply:
         case Refused():
-            raise ApiError(reply.code, reply.detail)
+            return ApiError(reply.code, reply.detail)
         case Overloaded():
-            raise ApiError("SERVICE_UNAVAILABLE", f"overloaded: {reply.bound}", retry_after_s=reply.retry_after_s)
+            return ApiError("SERVICE_UNAVAILABLE", f"overloaded: {reply.bound}", retry_after_s=reply.retry_after_s)
         case Unavailable():
-            raise ApiError("SERVICE_UNAVAILABLE", _reason(reply), retry_after_s=reply.retry_after_s)
+            return ApiError("SERVICE_UNAVAILABLE", _reason(reply), retry_after_s=reply.retry_after_s)
         case Failed():
-            raise ApiError("INTERNAL_ERROR", f"incident {reply.incident}")
+            return ApiError("INTERNAL_ERROR", f"incident {reply.incident}")
         case _:
             raise UnexpectedReply(type(reply).__name__)
 

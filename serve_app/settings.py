@@ -45,7 +45,7 @@ class WireLimits:
     request_line_bytes: int = 8_192
     header_bytes: int = 16_384
     header_count: int = 100
-    body_bytes: int = 65_536
+    body_bytes: int = 262_144
     connections: int = 10_000
     header_timeout_s: float = 10.0
     body_timeout_s: float = 10.0

@@ -235,7 +235,7 @@ class Engine(Section):
 class Http(Section):
     """What one client of the REST door may cost."""
 
-    max_body_bytes: int = setting(64 * KIB, meaning="Body of a request.", ge=KIB, le=16 * MIB)
+    max_body_bytes: int = setting(256 * KIB, meaning="Body of a request.", ge=KIB, le=16 * MIB)
     max_header_bytes: int = setting(16 * KIB, meaning="All headers of a request.", ge=KIB, le=MIB)
     header_timeout_s: float = setting(
         10, meaning="From a request's first byte to the end of its headers.", ge=1, le=3600

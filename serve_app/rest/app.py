@@ -11,6 +11,7 @@ from serve_app.bodies import BASE
 from serve_app.errors import ApiError
 from serve_app.rest.health import health_router
 from serve_app.rest.items import items_router
+from serve_app.rest.many_heartbeats import many_heartbeats_router
 from serve_app.rest.openapi import complete
 from serve_app.rest.playtime import playtime_router
 from serve_app.rest.route import error_response
@@ -38,7 +39,12 @@ def rest_app(services: Services) -> RestApp:
         redirect_slashes=False,
         separate_input_output_schemas=False,
     )
-    routers = [playtime_router(services), items_router(services), health_router(services)]
+    routers = [
+        playtime_router(services),
+        many_heartbeats_router(services),
+        items_router(services),
+        health_router(services),
+    ]
     for router in routers:
         app.include_router(router)
     routes = [*app.routes, *(route for router in routers for route in router.routes)]

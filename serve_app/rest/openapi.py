@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from serve_app.batch_bodies import BeatResults, BeatsRequest
 from serve_app.bodies import BASE, Document, Item, ItemList, Session, SessionList, StartRequest, Stats
 from serve_app.errors import CODES, ErrorDocument
 
@@ -17,6 +18,8 @@ _BODIES: Sequence[Any] = (
     Document[Item],
     ItemList,
     Document[Stats],
+    BeatsRequest,
+    BeatResults,
     ErrorDocument,
 )
 _REFS, _SCHEMAS = msgspec.json.schema_components(_BODIES, ref_template=_REF)
@@ -181,6 +184,50 @@ SESSION_END = _route(
     {200: _answer("The completed session", Document[Session], {"data": _ENDED_EXAMPLE}, _ACCEPTED_AT)},
     *_FOR_USERS,
     "SESSION_NOT_FOUND",
+)
+MANY_HEARTBEATS = _route(
+    "Still playing: many sessions at once; whose token has the role `game_server` may beat for every user's",
+    {
+        200: _answer(
+            "One result a session, in the order of the request",
+            BeatResults,
+            {
+                "data": [
+                    {
+                        "type": "playtimeHeartbeat",
+                        "id": _SESSION,
+                        "attributes": {"accepted_at": "2024-03-15T18:01:00Z", "next_heartbeat_seconds": 60},
+                    },
+                    {
+                        "type": "playtimeHeartbeat",
+                        "id": _ITEM,
+                        "error": {
+                            "status": "409",
+                            "code": "SESSION_ENDED",
+                            "title": CODES["SESSION_ENDED"].ru,
+                            "detail": "…",
+                        },
+                    },
+                ]
+            },
+        )
+    },
+    *_FOR_USERS,
+    "UNSUPPORTED_MEDIA_TYPE",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": _json(
+                BeatsRequest,
+                {
+                    "data": [
+                        {"type": "playtimeHeartbeat", "id": _SESSION, "attributes": {"user_id": _USER}},
+                        {"type": "playtimeHeartbeat", "id": _ITEM},
+                    ]
+                },
+            ),
+        }
+    },
 )
 SESSION_LIST = _route(
     "Sessions, newest first",

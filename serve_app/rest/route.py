@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 
 from serve_app.error_answers import ErrorAnswers
 from serve_app.errors import ApiError, Fault
-from serve_app.fast_path import described
+from serve_app.fast_path import ClientGone, described
 from serve_app.outcomes import Answer
 from serve_app.reading import plain
 
@@ -40,6 +40,8 @@ def guarded_route(errors: ErrorAnswers) -> type[APIRoute]:
                     return error_response(errors, error, request)
                 except RequestValidationError as invalid:
                     return error_response(errors, _faults(invalid), request)
+                except ClientGone:
+                    return Response(status_code=400)  # which nobody will read
                 except Exception as bug:  # noqa: BLE001  # the last frame before the client: a bug is an incident
                     return response(errors.crash(bug, **described(request.scope)))
 

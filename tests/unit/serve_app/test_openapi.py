@@ -12,6 +12,7 @@ ROUTES = {
     ("post", f"{SESSIONS}/start"),
     ("post", f"{SESSIONS}/{{session_id}}/heartbeat"),
     ("post", f"{SESSIONS}/{{session_id}}/end"),
+    ("post", f"{BASE}/playtime/heartbeats"),
     ("get", SESSIONS),
     ("get", f"{SESSIONS}/active"),
     ("get", f"{BASE}/playtime/stats"),

@@ -1,0 +1,48 @@
+"""Bodies of calls that bring many things and get one result each: a result is an answer or one error (R-PT-6, R-PT-7).
+
+Lists keep the order of the request.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from serve_app.bodies import Seconds, Time, Uuid
+from serve_app.errors import ErrorObject
+from serve_app.many_heartbeats import MAX_BEATS
+
+
+class BeatAttributes(Struct, frozen=True, forbid_unknown_fields=True):
+    user_id: Annotated[Uuid, Meta(description="Whose session it is; the caller's own when absent")] | UnsetType = UNSET
+
+
+class BeatData(Struct, frozen=True, forbid_unknown_fields=True):
+    """``id`` is the session's."""
+
+    type: Literal["playtimeHeartbeat"]
+    id: Uuid
+    attributes: BeatAttributes = BeatAttributes()
+
+
+class BeatsRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    data: Annotated[list[BeatData], Meta(min_length=1, max_length=MAX_BEATS)]
+
+
+class CountedAttributes(Struct, frozen=True):
+    """What ``Library-Accepted-At`` and ``Library-Next-Heartbeat-Seconds`` say of a heartbeat that comes alone."""
+
+    accepted_at: Time
+    next_heartbeat_seconds: Seconds
+
+
+class BeatResult(Struct, frozen=True):
+    """Either ``attributes`` or ``error``."""
+
+    type: Literal["playtimeHeartbeat"]
+    id: Uuid
+    attributes: CountedAttributes | UnsetType = UNSET
+    error: ErrorObject | UnsetType = UNSET
+
+
+class BeatResults(Struct, frozen=True):
+    data: list[BeatResult]
