@@ -20,6 +20,7 @@ from actors.domain.replies import Unavailable
 from actors.expiry import Expiry
 from actors.flush_loop import FlushLoop
 from actors.flush_rows import FlushRows
+from actors.formats import Formats
 from actors.journal import encode_body
 from actors.loading import Loading
 from actors.mailbox import Mailbox
@@ -46,6 +47,7 @@ class CommitLoop:
         *,
         store: HostStore,
         next_seq: Seq,
+        formats: Formats,
         mailbox: Mailbox,
         decider: Decider,
         loading: Loading,
@@ -64,6 +66,7 @@ class CommitLoop:
     ) -> None:
         self._store = store
         self._next_seq = next_seq
+        self._formats = formats
         self._mailbox = mailbox
         self._decider = decider
         self._loading = loading
@@ -132,7 +135,7 @@ class CommitLoop:
     async def _commit(self, batch: DecidedBatch) -> None:
         """A store that refused the last commit is asked by an empty one whether it takes commits again."""
         seq = self._next_seq if batch.entries or self._refusing else None
-        body = encode_body(batch.entries)
+        body = encode_body(self._formats, batch.entries)
         began = self._loop_time()
         try:
             if seq is not None:

@@ -18,8 +18,8 @@ from actors.domain.ids import UserId
 from actors.domain.model import NotLoaded, User
 from actors.domain.replies import Failed, Reply, Unavailable
 from actors.domain.user import decide_once, evolve
+from actors.formats import Entry
 from actors.hearing import Hearing
-from actors.journal import Entry
 from actors.loading import Loading
 from actors.mailbox import Mailbox, Pending
 from actors.ownership import Ownership

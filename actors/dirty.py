@@ -21,8 +21,8 @@ from actors.domain.ids import ProductId, Seq, SessionId, ShardId, Term, UserId
 from actors.domain.model import Anomaly, AppliedCommand, EndedSession, LibraryItem, LiveSession, User
 from actors.domain.publishing import published
 from actors.domain.sessions import live_session
+from actors.formats import Formats
 from actors.ports import FlushBatch, OutboxRow, PurchaseRow, ShardGift
-from actors.relay.cloudevent import encode
 
 Home = tuple[ShardId, Term]
 """Where a user lives: the shard, at the term its events are journaled under."""
@@ -31,7 +31,8 @@ Home = tuple[ShardId, Term]
 class DirtyRows:
     """The dirty rows up to ``up_to``: keys whose image is taken from memory at the flush, and rows only to be added."""
 
-    def __init__(self) -> None:
+    def __init__(self, formats: Formats) -> None:
+        self._formats = formats
         self.up_to = Seq(0)
         self.journal_bytes = 0
         self.users: dict[UserId, None] = {}
@@ -70,8 +71,9 @@ class DirtyRows:
                     if anomaly.session_id is not None:
                         self._sessions[anomaly.session_id] = user_id
             if (integration_event := published(user_id, event)) is not None:
-                body = encode(integration_event, user_id)
-                self._outbox.append(OutboxRow(shard_id, term, seq, n, user_id, body))
+                form = self._formats.writes
+                body = form.encode_event(integration_event, user_id)
+                self._outbox.append(OutboxRow(shard_id, term, seq, n, user_id, body, form.version))
         return first + len(events)
 
     def follow(self, earlier: "DirtyRows") -> None:

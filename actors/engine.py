@@ -13,6 +13,7 @@ from actors.domain.ids import HostId
 from actors.expiry import Expiry
 from actors.flush_loop import FlushLimits, FlushLoop
 from actors.flush_rows import FlushRows
+from actors.formats import Formats
 from actors.hearing import Deafness, Hearing
 from actors.loading import Loading
 from actors.mailbox import Mailbox, MailboxLimits
@@ -52,6 +53,7 @@ class Engine:
         *,
         options: HostOptions,
         claim: Claim,
+        formats: Formats,
         clock: ServiceClock,
         store: HostStore,
         loader: EntityLoader,
@@ -68,7 +70,7 @@ class Engine:
         self._on_doubt = on_doubt
         self.territory = Territory()
         self.mailbox = Mailbox(options.mailbox)
-        self.rows = FlushRows(claim.flushed_seq)
+        self.rows = FlushRows(claim.flushed_seq, formats)
         self.hearing = Hearing(clock)
         self.gate = WriteGate(self.hearing)
         self.pace = Pace(options.policy)
@@ -129,6 +131,7 @@ class Engine:
         self.commits = CommitLoop(
             store=store,
             next_seq=claim.next_seq,
+            formats=formats,
             mailbox=self.mailbox,
             decider=decider,
             loading=self.loading,

@@ -5,17 +5,18 @@ from collections.abc import Callable, Sequence
 from actors.dirty import DirtyRows, Home
 from actors.domain.ids import Seq, UserId
 from actors.domain.model import User
-from actors.journal import Entry
+from actors.formats import Entry, Formats
 from actors.ports import FlushBatch, ShardGift
 
 
 class FlushRows:
     """``flushed_seq`` is how far the tables are, ``committed_seq`` how far memory is. The journal holds the rest."""
 
-    def __init__(self, flushed_seq: Seq) -> None:
+    def __init__(self, flushed_seq: Seq, formats: Formats) -> None:
+        self._formats = formats
         self.flushed_seq = flushed_seq
         self.committed_seq = flushed_seq
-        self._current = DirtyRows()
+        self._current = DirtyRows(formats)
         self._flushing: DirtyRows | None = None
 
     @property
@@ -43,7 +44,7 @@ class FlushRows:
         """The batch to flush now; until ``done`` or ``failed`` its rows stay dirty."""
         if self._flushing is not None:
             raise AssertionError("one flush at a time")
-        self._flushing, self._current = self._current, DirtyRows()
+        self._flushing, self._current = self._current, DirtyRows(self._formats)
         self._flushing.up_to = self.committed_seq
         return self._flushing.images(user_of, gifts)
 

@@ -15,12 +15,14 @@ from uuid import uuid4
 from actors.clock import ServiceClock
 from actors.domain.ids import HostId, ShardId
 from actors.engine import Engine, HostOptions
+from actors.formats import Formats
 from actors.lifecycle import HostState, host_lifecycle
 from actors.link.handshake import Credentials
 from actors.link.server import LinkServer
 from actors.metrics import HostMetrics
 from actors.ports import Claim, ClockStore, Deposed, EntityLoader, HostStore, StoreUnavailable
 from actors.recovery import replay_journal
+from actors.release import release_formats
 from actors.territory import Shard
 
 log = logging.getLogger(__name__)
@@ -31,7 +33,8 @@ DRAIN_CHECK_S = 0.01
 
 
 class Host:
-    """Made for one life: ``run`` once. ``new_id`` makes 16 random bytes, ``cpu_seconds`` tells the CPU used so far."""
+    """Made for one life: ``run`` once. ``formats`` are this release's, unless the process shares its own.
+    ``on_serving`` is called when links are let in; ``new_id`` makes 16 random bytes, ``cpu_seconds`` tells the CPU used so far."""
 
     def __init__(
         self,
@@ -41,6 +44,8 @@ class Host:
         store: HostStore,
         loader: EntityLoader,
         clock_store: ClockStore,
+        formats: Formats | None = None,
+        on_serving: Callable[[], None] = lambda: None,
         new_id: Callable[[], bytes] = lambda: uuid4().bytes,
         cpu_seconds: Callable[[], float] = time.process_time,
     ) -> None:
@@ -49,6 +54,8 @@ class Host:
         self._store = store
         self._loader = loader
         self._clock_store = clock_store
+        self._formats = formats or release_formats()
+        self._on_serving = on_serving
         self._new_id = new_id
         self._cpu_seconds = cpu_seconds
         self._lifecycle = host_lifecycle()
@@ -75,6 +82,7 @@ class Host:
             credentials=self._credentials,
             host_id=self._options.host_id,
             max_commands_per_link=self._options.max_commands_per_link,
+            formats=self._formats,
             max_frame_bytes=self._options.max_frame_bytes,
         )
         address = await links.listen(self._options.listen_address)
@@ -84,6 +92,7 @@ class Host:
             engine = self._engine = await self._recover(claim)
             self._lifecycle.move(HostState.RUNNING)
             links.open(claim.epoch, engine.mailbox, engine.hearing)
+            self._on_serving()
             log.info("host serves", extra={"host": self._options.host_id, "epoch": claim.epoch, "address": address})
             await self._serve(engine)
         except Deposed:
@@ -110,6 +119,7 @@ class Host:
         engine = Engine(
             options=self._options,
             claim=claim,
+            formats=self._formats,
             clock=ServiceClock(origin, real_now),
             store=self._store,
             loader=self._loader,
@@ -123,7 +133,7 @@ class Host:
         for owner in mine:
             engine.territory.add(Shard(owner.shard_id, owner.term))
         engine.ownership.install(await self._loader.live_sessions([owner.shard_id for owner in mine]))
-        replayed = await replay_journal(self._store, self._loader, engine.territory, engine.rows)
+        replayed = await replay_journal(self._store, self._loader, engine.territory, engine.rows, self._formats)
         engine.ownership.begin_serving(list(engine.territory))
         log.info(
             "host recovered",

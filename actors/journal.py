@@ -1,7 +1,4 @@
-"""The body of a journal row: which users, which events; behind a version byte.
-
-A release reads its own version and the one before, and refuses to start on a newer one.
-"""
+"""The body of a journal row: which users, which events; behind a version byte (``actors.formats``)."""
 
 from collections.abc import Sequence
 
@@ -9,32 +6,27 @@ import msgspec
 
 from actors.domain.events import Event
 from actors.domain.ids import UserId
-
-VERSION = 1
-READABLE = frozenset({VERSION})
-
-Entry = tuple[UserId, Sequence[Event]]
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder: msgspec.msgpack.Decoder[list[tuple[UserId, list[Event]]]] = msgspec.msgpack.Decoder(
-    list[tuple[UserId, list[Event]]]
-)
-_PREFIX = bytes([VERSION])
+from actors.formats import Entry, Formats
 
 
 class UnreadableJournal(Exception):
     """A journal row of a newer release, or damaged. Nothing may be served over it."""
 
 
-def encode_body(entries: Sequence[Entry]) -> bytes:
-    return _PREFIX + _encoder.encode(entries)
+def encode_body(formats: Formats, entries: Sequence[Entry]) -> bytes:
+    """In the version that the cluster allows."""
+    form = formats.writes
+    return bytes((form.version,)) + form.encode_journal(entries)
 
 
-def decode_body(body: bytes) -> list[tuple[UserId, list[Event]]]:
+def decode_body(formats: Formats, body: bytes) -> list[tuple[UserId, list[Event]]]:
     """The entries of a row in the order they were decided; ``UnreadableJournal``."""
-    if not body or body[0] not in READABLE:
-        raise UnreadableJournal(f"journal body version {body[:1].hex() or 'missing'}, this release reads {VERSION}")
+    form = formats.readable.get(body[0]) if body else None
+    if form is None:
+        raise UnreadableJournal(
+            f"journal body version {body[:1].hex() or 'missing'}, this release reads {sorted(formats.readable)}"
+        )
     try:
-        return _decoder.decode(memoryview(body)[1:])
+        return form.decode_journal(memoryview(body)[1:])
     except msgspec.DecodeError as damaged:
         raise UnreadableJournal(str(damaged)) from damaged

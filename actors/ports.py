@@ -88,7 +88,8 @@ class Claim(Struct, frozen=True):
 
 
 class OutboxRow(Struct, frozen=True):
-    """One integration event on its way. Rows are published in the order of (shard, term, seq, n)."""
+    """One integration event on its way. Rows are published in the order of (shard, term, seq, n). ``version`` says what
+    the body looks like (``actors.formats``)."""
 
     shard_id: ShardId
     term: Term
@@ -96,6 +97,7 @@ class OutboxRow(Struct, frozen=True):
     n: int
     user_id: UserId
     body: bytes
+    version: int = 1
 
 
 class PurchaseRow(Struct, frozen=True, array_like=True):

@@ -12,7 +12,8 @@ from actors.domain.events import CommandApplied, Event, HeartbeatAccepted
 from actors.domain.ids import Seq, UserId, shard_of
 from actors.domain.user import evolve
 from actors.flush_rows import FlushRows
-from actors.journal import Entry, decode_body
+from actors.formats import Entry, Formats
+from actors.journal import decode_body
 from actors.loading import with_commands, with_library
 from actors.ports import EntityLoader, HostStore
 from actors.territory import Shard, Territory
@@ -26,7 +27,9 @@ class LostShard(Exception):
     """A journal row is about a shard this host does not own: the store was tampered with. Serve nothing."""
 
 
-async def replay_journal(store: HostStore, loader: EntityLoader, territory: Territory, rows: FlushRows) -> int:
+async def replay_journal(
+    store: HostStore, loader: EntityLoader, territory: Territory, rows: FlushRows, formats: Formats
+) -> int:
     """Brings memory to the last committed row and marks what the tables lack; the number of rows replayed.
 
     Raises ``UnreadableJournal``, ``StoreUnavailable`` or ``LostShard``; nothing is served then.
@@ -38,7 +41,7 @@ async def replay_journal(store: HostStore, loader: EntityLoader, territory: Terr
 
     journal: list[tuple[Seq, int, list[Entry]]] = []
     async for seq, body in store.replay(rows.flushed_seq):
-        journal.append((seq, len(body), list(decode_body(body))))
+        journal.append((seq, len(body), list(decode_body(formats, body))))
     entries = [entry for _, _, row in journal for entry in row]
     await _load(loader, territory, entries)
     for seq, size, row in journal:

@@ -16,9 +16,11 @@ from msgspec import Struct
 from actors.domain.commands import Command
 from actors.domain.ids import SHARD_COUNT, CommandId, HostId, ShardId, UserId, shard_of
 from actors.domain.replies import Overloaded, Reply, Unavailable, WrongShard
+from actors.formats import Formats
 from actors.link.client import DoorLink, LinkBroken, OnReply, connect
 from actors.link.handshake import Credentials, Rejected, Role
 from actors.ports import ClusterMap, ClusterMapReader, HostAddress, ShardOwner, StoreUnavailable
+from actors.release import release_formats
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,10 @@ class Router:
         credentials: Credentials,
         role: Role,
         limits: RouterLimits,
+        formats: Formats | None = None,
     ) -> None:
+        """``formats``: this release's, unless the process shares its own."""
+        self._formats = formats or release_formats()
         self._reader = reader
         self._credentials = credentials
         self._role: Role = role
@@ -214,6 +219,7 @@ class Router:
                 epoch=host.epoch,
                 role=self._role,
                 on_lost=self._link_lost,
+                formats=self._formats,
             )
             self._links[host.host_id] = link
             self._note_change()

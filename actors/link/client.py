@@ -14,7 +14,9 @@ import msgspec
 from actors.domain.commands import Command
 from actors.domain.ids import CommandId, Epoch, HostId, Term, UserId
 from actors.domain.replies import Reply, Unavailable
-from actors.link.frames import BadFrame, Call, FrameProtocol, Kind, decode_replies, encode
+from actors.formats import Format, Formats
+from actors.link.calls import Call
+from actors.link.frames import BadFrame, FrameProtocol, Kind, encode
 from actors.link.handshake import (
     Credentials,
     Hello,
@@ -49,13 +51,15 @@ class DoorLink(FrameProtocol):
 
     def __init__(
         self,
+        *,
         credentials: Credentials,
         host_id: HostId,
         epoch: Epoch,
         role: Role,
         on_lost: Callable[["DoorLink"], None],
+        formats: Formats,
     ) -> None:
-        super().__init__()
+        super().__init__(formats)
         loop = asyncio.get_running_loop()
         self.host_id = host_id
         self.epoch = epoch
@@ -152,10 +156,10 @@ class DoorLink(FrameProtocol):
             self.ready.set_exception(LinkBroken("closed before the handshake was over"))
         self._on_lost(self)
 
-    def on_frame(self, kind: int, body: memoryview) -> None:
+    def on_frame(self, kind: int, body: memoryview, form: Format) -> None:
         self._heard_at = self._loop.time()
         if kind == Kind.REPLIES and self._proof is not None:
-            for call_id, reply in decode_replies(body):
+            for call_id, reply in replies_in(body, form):
                 waiting = self._waiting.pop(call_id, None)
                 if waiting is not None:
                     waiting[0](reply)
@@ -190,7 +194,7 @@ class DoorLink(FrameProtocol):
         if self.transport.is_closing():
             return
         for first in range(0, len(calls), CALLS_PER_FRAME):
-            self.send(Kind.CALLS, encode(calls[first : first + CALLS_PER_FRAME]))
+            self.send(Kind.CALLS, self._formats.writes.encode_calls(calls[first : first + CALLS_PER_FRAME]))
 
     def _tick(self) -> None:
         now = self._loop.time()
@@ -216,6 +220,17 @@ class DoorLink(FrameProtocol):
             on_reply(Unavailable("no answer in time", unknown=True))
 
 
+def replies_in(body: memoryview, form: Format) -> list[tuple[int, Reply]]:
+    """Those of a frame; one that is not understood fails alone. ``BadFrame`` for what holds no replies."""
+    try:
+        return form.decode_replies(body)
+    except msgspec.DecodeError:
+        try:
+            return form.salvage_replies(body)
+        except msgspec.DecodeError as damaged:
+            raise BadFrame(str(damaged)) from damaged
+
+
 async def connect(
     address: str,
     *,
@@ -224,6 +239,7 @@ async def connect(
     epoch: Epoch,
     role: Role,
     on_lost: Callable[[DoorLink], None],
+    formats: Formats,
 ) -> DoorLink:
     """A link that is ready for calls. ``LinkBroken`` or ``Rejected``, within ``CONNECT_TIMEOUT_S``."""
     host, _, port = address.rpartition(":")
@@ -234,7 +250,14 @@ async def connect(
             if certificates is not None:
                 await certificates.refresh()
             _, link = await loop.create_connection(
-                lambda: DoorLink(credentials, host_id, epoch, role, on_lost),
+                lambda: DoorLink(
+                    credentials=credentials,
+                    host_id=host_id,
+                    epoch=epoch,
+                    role=role,
+                    on_lost=on_lost,
+                    formats=formats,
+                ),
                 host,
                 int(port),
                 ssl=None if certificates is None else certificates.client_context,

@@ -1,17 +1,16 @@
-"""Length-prefixed msgpack frames: four bytes of length, a version byte, a kind byte, a body."""
+"""Length-prefixed frames: four bytes of length, a version byte, a kind byte, a body.
+
+Calls and replies have the shape of their frame's version (``actors.formats``); the handshake looks the same in all.
+"""
 
 import asyncio
 from enum import IntEnum
 from typing import cast
 
 import msgspec
-from msgspec import Struct
 
-from actors.domain.commands import Command
-from actors.domain.ids import CommandId, Term, UserId
-from actors.domain.replies import Reply
+from actors.formats import Format, Formats
 
-VERSION = 1
 MAX_FRAME_BYTES = 4 * 2**20
 
 
@@ -26,48 +25,15 @@ class Kind(IntEnum):
     PONG = 8
 
 
-class Call(Struct, frozen=True, array_like=True, gc=False):
-    """A command on the wire. ``ms_left`` is the time its caller still waits; ``term`` what the caller's map says."""
-
-    call_id: int
-    ms_left: int
-    term: Term
-    user_id: UserId
-    command: Command
-    command_id: CommandId | None = None
-    trace: str | None = None
-
-
 class BadFrame(Exception):
     """The peer speaks another language, another version, or too long. The link is closed."""
 
 
-_encoder = msgspec.msgpack.Encoder()
-_calls: msgspec.msgpack.Decoder[list[Call]] = msgspec.msgpack.Decoder(list[Call])
-_replies: msgspec.msgpack.Decoder[list[tuple[int, Reply]]] = msgspec.msgpack.Decoder(list[tuple[int, Reply]])
-_HEADERS = {kind: bytes([VERSION, kind]) for kind in Kind}
-
-encode = _encoder.encode
+encode = msgspec.msgpack.Encoder().encode
 
 
-def frame(kind: Kind, body: bytes = b"") -> bytes:
-    return (len(body) + 2).to_bytes(4, "big") + _HEADERS[kind] + body
-
-
-def decode_calls(body: memoryview) -> list[Call]:
-    """``BadFrame`` for anything that is not a list of calls."""
-    try:
-        return _calls.decode(body)
-    except msgspec.DecodeError as damaged:
-        raise BadFrame(str(damaged)) from damaged
-
-
-def decode_replies(body: memoryview) -> list[tuple[int, Reply]]:
-    """``BadFrame`` for anything that is not a list of replies."""
-    try:
-        return _replies.decode(body)
-    except msgspec.DecodeError as damaged:
-        raise BadFrame(str(damaged)) from damaged
+def frame(version: int, kind: Kind, body: bytes = b"") -> bytes:
+    return b"".join(((len(body) + 2).to_bytes(4, "big"), bytes((version, kind)), body))
 
 
 class FrameProtocol(asyncio.Protocol):
@@ -75,7 +41,8 @@ class FrameProtocol(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+    def __init__(self, formats: Formats, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._formats = formats
         self._max = max_frame_bytes
         self._pending = bytearray()
 
@@ -94,9 +61,10 @@ class FrameProtocol(asyncio.Protocol):
                     raise BadFrame(f"a frame of {length} bytes")
                 if end - at - 4 < length:
                     break
-                if view[at + 4] != VERSION:
-                    raise BadFrame(f"frame version {view[at + 4]}, this release speaks {VERSION}")
-                self.on_frame(view[at + 5], view[at + 6 : at + 4 + length])
+                form = self._formats.readable.get(view[at + 4])
+                if form is None:
+                    raise BadFrame(f"frame version {view[at + 4]}, this release reads {sorted(self._formats.readable)}")
+                self.on_frame(view[at + 5], view[at + 6 : at + 4 + length], form)
                 at += 4 + length
         except BadFrame as bad:
             self.on_bad_frame(bad)
@@ -104,9 +72,10 @@ class FrameProtocol(asyncio.Protocol):
         self._pending = bytearray(view[at:])
 
     def send(self, kind: Kind, body: bytes = b"") -> None:
-        self.transport.write(frame(kind, body))
+        """In the version that the cluster allows: ``body`` was encoded by it."""
+        self.transport.write(frame(self._formats.writes.version, kind, body))
 
-    def on_frame(self, kind: int, body: memoryview) -> None:
+    def on_frame(self, kind: int, body: memoryview, form: Format) -> None:
         raise NotImplementedError
 
     def on_bad_frame(self, bad: BadFrame) -> None:

@@ -7,14 +7,19 @@ full host pushes back instead of growing.
 import asyncio
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from actors.domain.ids import Epoch, HostId, shard_of
-from actors.domain.replies import Overloaded, Reply
-from actors.link.frames import MAX_FRAME_BYTES, BadFrame, FrameProtocol, Kind, decode_calls, encode
+from actors.domain.replies import Overloaded, Reply, Unavailable
+from actors.formats import Format, Formats
+from actors.link.calls import Call, UnknownCall
+from actors.link.frames import MAX_FRAME_BYTES, BadFrame, FrameProtocol, Kind, encode
 from actors.link.handshake import Credentials, Hello, Rejected, Role, decode_proof, new_hello, verify
 from actors.mailbox import Mailbox, Pending
+from actors.release import release_formats
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +47,9 @@ class LinkServer:
         host_id: HostId,
         max_commands_per_link: int,
         max_frame_bytes: int = MAX_FRAME_BYTES,
+        formats: Formats | None = None,
     ) -> None:
+        self.formats = formats or release_formats()
         self.credentials = credentials
         self.host_id = host_id
         self.max_commands_per_link = max_commands_per_link
@@ -98,7 +105,7 @@ class HostLink(FrameProtocol):
     """One link, seen from the host."""
 
     def __init__(self, server: LinkServer) -> None:
-        super().__init__(server.max_frame_bytes)
+        super().__init__(server.formats, server.max_frame_bytes)
         self._server = server
         self._hello: Hello = new_hello()
         self._replies: list[tuple[int, Reply]] = []
@@ -117,12 +124,12 @@ class HostLink(FrameProtocol):
         if self.role == "door" and self._server.events is not None:
             self._server.events.door_lost()
 
-    def on_frame(self, kind: int, body: memoryview) -> None:
+    def on_frame(self, kind: int, body: memoryview, form: Format) -> None:
         self.heard_at = self._server.loop_time()
         if self.role is None:
             self._shake_hands(kind, body)
         elif kind == Kind.CALLS:
-            self._take_calls(body)
+            self._take_calls(body, form)
         elif kind == Kind.PING:
             self.send(Kind.PONG)
         else:
@@ -157,15 +164,19 @@ class HostLink(FrameProtocol):
             server.events.door_linked()
         self.send(Kind.WELCOME, encode(welcome))
 
-    def _take_calls(self, body: memoryview) -> None:
+    def _take_calls(self, body: memoryview, form: Format) -> None:
         server = self._server
         mailbox = server.mailbox
         if mailbox is None:
             raise BadFrame("calls before the handshake")
         now = server.loop_time()
-        for call in decode_calls(body):
+        for call in calls_in(body, form):
             respond = functools.partial(self._reply, call.call_id)
             self._outstanding += 1
+            if isinstance(call, UnknownCall):
+                log.warning("a call is not understood", extra={"reason": call.reason})
+                respond(Unavailable("this host does not know the command yet"))
+                continue
             if self._outstanding > server.max_commands_per_link:
                 respond(Overloaded("link"))
                 continue
@@ -196,7 +207,8 @@ class HostLink(FrameProtocol):
         replies, self._replies = self._replies, []
         if self.transport.is_closing():
             return
-        body = encode(replies)
+        encode_replies = self._formats.writes.encode_replies
+        body = encode_replies(replies)
         if len(body) + 2 <= self._server.max_frame_bytes:
             self.send(Kind.REPLIES, body)
             return
@@ -204,7 +216,20 @@ class HostLink(FrameProtocol):
             self._send_alone(reply)
 
     def _send_alone(self, reply: tuple[int, Reply]) -> None:
-        body = encode([reply])
+        encode_replies = self._formats.writes.encode_replies
+        body = encode_replies([reply])
         if len(body) + 2 > self._server.max_frame_bytes:
-            body = encode([(reply[0], Overloaded("frame"))])
+            body = encode_replies([(reply[0], Overloaded("frame"))])
         self.send(Kind.REPLIES, body)
+
+
+def calls_in(body: memoryview, form: Format) -> Sequence[Call | UnknownCall]:
+    """Those of a frame; one that is not understood fails alone, and not the link of all. ``BadFrame`` for what holds no
+    calls."""
+    try:
+        return form.decode_calls(body)
+    except msgspec.DecodeError:
+        try:
+            return form.salvage_calls(body)
+        except msgspec.DecodeError as damaged:
+            raise BadFrame(str(damaged)) from damaged

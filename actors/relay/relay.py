@@ -20,15 +20,25 @@ from msgspec import Struct
 
 from actors.backoff import Backoff
 from actors.domain.ids import ShardId, format_id
+from actors.formats import Formats
 from actors.ports import OutboxRow, StoreUnavailable
 from actors.relay.cloudevent import CONTENT_TYPE
 from actors.relay.metrics import RelayMetrics
 from actors.relay.ports import Message, OutboxQueue, Producer, PublishFailed
+from actors.release import release_formats
 
 log = logging.getLogger(__name__)
 
 _HEADERS = (("content-type", CONTENT_TYPE.encode()),)
 _FIRST_SHARD = ShardId(0)
+
+
+class UnreadableOutbox(Exception):
+    """A row of a newer release. It stays where it is; a relay of that release publishes it."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"an outbox row of version {version}")
+        self.version = version
 
 
 class RelayLimits(Struct, frozen=True, kw_only=True):
@@ -53,7 +63,10 @@ class OutboxRelay:
         metrics: RelayMetrics,
         random: Callable[[], float],
         limits: RelayLimits | None = None,
+        formats: Formats | None = None,
     ) -> None:
+        """``formats``: this release's, unless the process shares its own."""
+        self._formats = formats or release_formats()
         self._queue = queue
         self._open_producer = open_producer
         self._metrics = metrics
@@ -105,12 +118,18 @@ class OutboxRelay:
 
     async def _publish(self, producer: Producer, rows: Sequence[OutboxRow]) -> None:
         await producer.publish(
-            [Message(key=format_id(row.user_id).encode(), value=row.body, headers=_HEADERS) for row in rows]
+            [Message(key=format_id(row.user_id).encode(), value=self._message(row), headers=_HEADERS) for row in rows]
         )
         self._metrics.published += len(rows)
         self._metrics.batches += 1
         await self._queue.delete(rows)
         self._backoff.reset()
+
+    def _message(self, row: OutboxRow) -> bytes:
+        form = self._formats.readable.get(row.version)
+        if form is None:
+            raise UnreadableOutbox(row.version)
+        return form.message_of(row.body)
 
     async def _pause(self, delay_s: float) -> None:
         try:

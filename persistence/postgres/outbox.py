@@ -9,8 +9,10 @@ from persistence.postgres.pool import ConnectionPool
 from persistence.postgres.rows import write_rows
 
 INSERT: Final = """
-insert into outbox (shard_id, term, seq, n, user_id, body)
-select * from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::integer[], $5::uuid[], $6::bytea[])
+insert into outbox (shard_id, term, seq, n, user_id, body, version)
+select * from unnest(
+    $1::smallint[], $2::bigint[], $3::bigint[], $4::integer[], $5::uuid[], $6::bytea[], $7::smallint[]
+)
 """
 
 # A count would read every row, just when there are too many of them. The relay deletes about in the order of ids.
@@ -19,7 +21,11 @@ BACKLOG: Final = "select coalesce(max(id) - min(id) + 1, 0) from outbox"
 
 async def flush(session: Session, rows: Sequence[OutboxRow]) -> None:
     """Adds them; a repeated key is refused."""
-    await write_rows(session, INSERT, [(row.shard_id, row.term, row.seq, row.n, row.user_id, row.body) for row in rows])
+    await write_rows(
+        session,
+        INSERT,
+        [(row.shard_id, row.term, row.seq, row.n, row.user_id, row.body, row.version) for row in rows],
+    )
 
 
 async def backlog(pool: ConnectionPool) -> int:

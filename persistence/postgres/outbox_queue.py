@@ -16,7 +16,8 @@ from persistence.postgres.connection import DRIVER_ERRORS, Session, Timeouts, op
 _TRY_LOCK: Final = "select pg_try_advisory_lock($1, 0)"
 
 _READ: Final = """
-select shard_id, term, seq, n, user_id, body, extract(epoch from clock_timestamp() - created_at)::float8 as age_s
+select shard_id, term, seq, n, user_id, body, version,
+       extract(epoch from clock_timestamp() - created_at)::float8 as age_s
 from outbox
 where shard_id >= $1
 order by shard_id, term, seq, n
@@ -67,6 +68,7 @@ class PostgresOutboxQueue:
                 n=row["n"],
                 user_id=UserId(row["user_id"]),
                 body=row["body"],
+                version=row["version"],
             )
             for row in found
         ]

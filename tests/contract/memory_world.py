@@ -13,6 +13,7 @@ from tests.memory import (
     MemoryClusterMapReader,
     MemoryDatabase,
     MemoryEntityLoader,
+    MemoryFleetStore,
     MemoryHostStore,
     MemorySessionHistory,
     MemorySupervisorStore,
@@ -30,6 +31,7 @@ class MemoryWorld(World):
         self.map_reader = MemoryClusterMapReader(self.database)
         self.supervisor = MemorySupervisorStore(self.database)
         self.clock = MemoryClockStore(self.database)
+        self.fleet = MemoryFleetStore(self.database)
         self.history = MemorySessionHistory(self.database)
 
     def store(self, host_id: HostId) -> HostStore:

@@ -15,6 +15,7 @@ from persistence.postgres.clock_store import PostgresClockStore
 from persistence.postgres.cluster_map import PostgresClusterMapReader
 from persistence.postgres.codecs import use_domain_types
 from persistence.postgres.connection import Timeouts
+from persistence.postgres.fleet_store import PostgresFleetStore
 from persistence.postgres.history import PostgresSessionHistory
 from persistence.postgres.host_store import PostgresHostStore
 from persistence.postgres.loader import PostgresEntityLoader
@@ -43,6 +44,7 @@ class PostgresWorld(World):
         self.map_reader = PostgresClusterMapReader(pool)
         self.supervisor = PostgresSupervisorStore(pool)
         self.clock = PostgresClockStore(pool)
+        self.fleet = PostgresFleetStore(pool)
         self.history = PostgresSessionHistory(pool)
         self.stores: list[PostgresHostStore] = []
 
@@ -77,7 +79,9 @@ class PostgresWorld(World):
         return [(row["seq"], row["body"]) for row in rows]
 
     async def outbox(self) -> Sequence[OutboxRow]:
-        rows = await self.admin.fetch("select shard_id, term, seq, n, user_id, body from outbox order by 1, 2, 3, 4")
+        rows = await self.admin.fetch(
+            "select shard_id, term, seq, n, user_id, body, version from outbox order by 1, 2, 3, 4"
+        )
         return [OutboxRow(*row) for row in rows]
 
     async def anomalies(self) -> list[tuple[UserId, Anomaly]]:

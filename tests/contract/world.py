@@ -6,6 +6,7 @@ from typing import Literal
 
 from actors.domain.ids import HostId, Micros, Seq, UserId
 from actors.domain.model import Anomaly
+from actors.fleet.ports import FleetStore
 from actors.history import SessionHistory
 from actors.ports import ClockStore, ClusterMapReader, EntityLoader, HostStore, OutboxRow, SupervisorStore
 
@@ -31,6 +32,7 @@ class World(ABC):
     map_reader: ClusterMapReader
     supervisor: SupervisorStore
     clock: ClockStore
+    fleet: FleetStore
     history: SessionHistory
 
     @abstractmethod

@@ -8,6 +8,7 @@ run them.
 
 from tests.memory.cluster import MemoryClockStore, MemoryClusterMapReader, MemorySupervisorStore
 from tests.memory.database import MemoryDatabase
+from tests.memory.fleet import MemoryFleetStore
 from tests.memory.history import MemorySessionHistory
 from tests.memory.host_store import MemoryHostStore
 from tests.memory.loader import MemoryEntityLoader
@@ -24,6 +25,7 @@ __all__ = [
     "MemoryDatabase",
     "MemoryDownloads",
     "MemoryEntityLoader",
+    "MemoryFleetStore",
     "MemoryHostStore",
     "MemorySessionHistory",
     "MemorySupervisorStore",

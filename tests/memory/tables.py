@@ -4,6 +4,7 @@ from collections.abc import Container, Sequence
 
 from actors.domain.ids import CommandId, HostId, ItemId, Micros, ProductId, Seq, SessionId, ShardId, UserId
 from actors.domain.model import Anomaly, AppliedCommand, EndedSession, LibraryItem, LiveSession
+from actors.fleet.ports import ProcessInfo
 from actors.ports import ClockOrigin, CommitRefused, FlushBatch, HostAddress, OutboxRow, PurchaseRow, ShardOwner
 
 OutboxKey = tuple[int, int, int, int]
@@ -27,6 +28,8 @@ class Tables:
         self.outbox: dict[OutboxKey, OutboxRow] = {}
         self.clock_origin: ClockOrigin | None = None
         self.wanted_hosts: int | None = None
+        self.version = 1
+        self.processes: dict[bytes, tuple[ProcessInfo, bool, Micros]] = {}
 
     def check(self, batch: FlushBatch) -> None:
         """``CommitRefused`` for a batch that breaks a constraint."""

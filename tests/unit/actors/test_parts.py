@@ -19,6 +19,7 @@ from actors.mailbox import Mailbox, MailboxLimits, Pending
 from actors.pacing import Pace
 from actors.placement import plan_moves
 from actors.ports import ClockOrigin
+from actors.release import release_formats
 from actors.timers import DeadlineWheel
 from tests.support.actor import an_id
 
@@ -199,11 +200,12 @@ def test_the_interval_grows_with_the_load_and_returns() -> None:
 
 
 def test_a_journal_of_a_newer_release_is_refused() -> None:
-    body = encode_body([(UserId(an_id(1)), [])])
-    assert decode_body(body) == [(an_id(1), [])]
+    formats = release_formats()
+    body = encode_body(formats, [(UserId(an_id(1)), [])])
+    assert decode_body(formats, body) == [(an_id(1), [])]
     for unreadable in (b"\x02" + body[1:], b"", body[:-1] + b"\xff\xff"):
         with pytest.raises(UnreadableJournal):
-            decode_body(unreadable)
+            decode_body(formats, unreadable)
 
 
 async def test_arrivals_during_a_batch_are_the_next_batch() -> None:
