@@ -33,8 +33,11 @@ DRAIN_CHECK_S = 0.01
 
 
 class Host:
-    """Made for one life: ``run`` once. ``formats`` are this release's, unless the process shares its own.
-    ``on_serving`` is called when links are let in; ``new_id`` makes 16 random bytes, ``cpu_seconds`` tells the CPU used so far."""
+    """Made for one life: ``run`` once.
+
+    ``formats`` are this release's, unless the process shares its own; ``on_serving`` is called when links are let in;
+    ``new_id`` makes 16 random bytes, ``cpu_seconds`` tells the CPU used so far.
+    """
 
     def __init__(
         self,
