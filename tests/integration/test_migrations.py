@@ -34,9 +34,10 @@ async def test_a_fresh_database_gets_every_migration_once(postgres_dsn: str) -> 
     assert {"user_library_items", "playtime_sessions", "journal", "outbox", "hosts"} < await tables(postgres_dsn)
 
 
-async def test_versions_are_consecutive() -> None:
-    """A gap would be filled by a file that never runs on a database that is past it."""
-    assert [one.version for one in read_migrations()] == list(range(1, len(read_migrations()) + 1))
+async def test_versions_are_distinct() -> None:
+    """Each file that is missing is applied, not those above the highest: a gap may be filled later."""
+    versions = [one.version for one in read_migrations()]
+    assert len(set(versions)) == len(versions)
 
 
 async def test_processes_that_migrate_at_once_apply_each_file_once(postgres_dsn: str) -> None:
