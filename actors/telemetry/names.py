@@ -18,6 +18,15 @@ HTTP_CONNECTIONS = "library_http_connections"
 HTTP_REFUSED = "library_http_wire_refusals"
 """Counter: requests that were refused before they reached a route (too large, too slow, not HTTP), by ``code``."""
 
+GRPC_CALLS = "library_grpc_calls"
+"""Counter: calls that a gRPC door answered, by ``method`` (its path, or ``unmatched``) and ``code``."""
+
+GRPC_CALL_SECONDS = "library_grpc_call_duration_seconds"
+"""Histogram: from a call's last needed byte to its answer, by ``method``."""
+
+GRPC_IN_FLIGHT = "library_grpc_calls_in_flight"
+"""Gauge: calls a gRPC door is working on, streams included."""
+
 AUTH_FAILURES = "library_auth_failures"
 """Counter: requests that were not authenticated, by ``reason``."""
 

@@ -1,0 +1,1 @@
+"""The handlers, one service a file; ``everything`` puts them into one table."""

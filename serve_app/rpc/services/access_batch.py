@@ -1,0 +1,113 @@
+"""``CheckGameAccessBatch``: many pairs of a user and a product in one call (R-RPC-4).
+
+Pairs of one user are one question. All questions leave in one turn of the event loop, so that they travel in as few
+frames as a frame may hold. Each pair has its own answer: one whose host did not answer is ``ACCESS_UNKNOWN``, and the
+call is OK all the same.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from library.v1 import library_query_service_pb2 as pb
+
+from actors.domain.commands import CheckAccess
+from actors.domain.ids import SECOND, Micros, ProductId, UserId, parse_id
+from actors.domain.replies import AccessSince
+from serve_app.many_calls import call_many
+from serve_app.ports import UserActors
+from serve_app.rpc.codes import Violation, invalid, invalid_fields
+from serve_app.rpc.methods import Call
+from serve_app.rpc.reading import check_user, is_id, timeout_s
+
+MAX_PAIRS = 10_000
+PACKED_BYTES = 32
+ID_BYTES = 16
+MAX_VIOLATIONS = 20
+ANSWER_SHARE = 0.9
+"""Of the caller's time; the rest is for the answer's way back."""
+
+UNKNOWN = Micros(-1)
+NONE = Micros(-2)
+
+Pair = tuple[UserId, ProductId]
+
+
+class AccessBatch:
+    def __init__(self, actors: UserActors, *, command_timeout_s: float) -> None:
+        self._actors = actors
+        self._timeout_s = command_timeout_s
+
+    async def check(self, request: pb.CheckGameAccessBatchRequest, call: Call) -> pb.CheckGameAccessBatchResponse:
+        packed = request.packed_checks
+        if packed and request.checks:
+            raise invalid("packed_checks", "comes together with `checks`; give one of them")
+        pairs = _unpacked(packed) if packed else _read(request.checks)
+        if call.user_id is not None:
+            for user_id, _ in pairs:
+                check_user(call, user_id)
+        since = await self._ask(pairs, call)
+        unknown = since.count(UNKNOWN)
+        if packed:
+            return pb.CheckGameAccessBatchResponse(packed_results=bytes(map(_access, since)), unknown_count=unknown)
+        response = pb.CheckGameAccessBatchResponse(unknown_count=unknown)
+        for at in since:
+            result = response.results.add(access=_access(at))
+            if at >= 0:
+                seconds, micros = divmod(at, SECOND)
+                result.acquisition_date.seconds = seconds
+                result.acquisition_date.nanos = micros * 1000
+        return response
+
+    async def _ask(self, pairs: Sequence[Pair], call: Call) -> list[Micros]:
+        """For each pair the acquisition, ``NONE`` or ``UNKNOWN``."""
+        by_user: dict[UserId, list[int]] = {}
+        for position, (user_id, _) in enumerate(pairs):
+            by_user.setdefault(user_id, []).append(position)
+        questions = [
+            (user_id, CheckAccess(tuple([pairs[position][1] for position in positions])))
+            for user_id, positions in by_user.items()
+        ]
+        limit = timeout_s(call, self._timeout_s) * ANSWER_SHARE
+        replies = await call_many(self._actors, questions, timeout_s=limit, trace=call.trace)
+        since = [UNKNOWN] * len(pairs)
+        for positions, reply in zip(by_user.values(), replies, strict=True):
+            if type(reply) is AccessSince:
+                for position, at in zip(positions, reply.acquired_at, strict=True):
+                    since[position] = NONE if at is None else at
+        return since
+
+
+def _access(at: Micros) -> pb.Access.ValueType:
+    if at >= 0:
+        return pb.ACCESS_GRANTED
+    return pb.ACCESS_UNKNOWN if at == UNKNOWN else pb.ACCESS_DENIED
+
+
+def _unpacked(packed: bytes) -> list[Pair]:
+    if len(packed) % PACKED_BYTES:
+        raise invalid("packed_checks", f"is not a multiple of {PACKED_BYTES} bytes")
+    _check_count(len(packed) // PACKED_BYTES, "packed_checks")
+    return [
+        (UserId(packed[at : at + ID_BYTES]), ProductId(packed[at + ID_BYTES : at + PACKED_BYTES]))
+        for at in range(0, len(packed), PACKED_BYTES)
+    ]
+
+
+def _read(checks: Sequence[pb.CheckGameAccessRequest]) -> list[Pair]:
+    _check_count(len(checks), "checks")
+    try:
+        return [(UserId(parse_id(check.user_id)), ProductId(parse_id(check.product_id))) for check in checks]
+    except ValueError:
+        raise invalid_fields(list(islice(_violations(checks), MAX_VIOLATIONS))) from None
+
+
+def _violations(checks: Sequence[pb.CheckGameAccessRequest]) -> Iterator[Violation]:
+    for position, check in enumerate(checks):
+        for field, text in (("user_id", check.user_id), ("product_id", check.product_id)):
+            if not is_id(text):
+                yield Violation(f"checks[{position}].{field}", "is not a UUID")
+
+
+def _check_count(count: int, field: str) -> None:
+    if count > MAX_PAIRS:
+        raise invalid(field, f"has {count} pairs, at most {MAX_PAIRS} are allowed")
