@@ -81,7 +81,7 @@ class GrpcioServer:
         return grpc.dynamic_ssl_server_credentials(configuration(), newest, require_client_authentication=True)
 
 
-class _Handlers(grpc.GenericRpcHandler[bytes, bytes]):
+class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]  # generic in its stubs alone
     def __init__(self, servicing: Servicing) -> None:
         self._servicing = servicing
         methods: Table = servicing.methods

@@ -9,11 +9,11 @@ from itertools import count
 
 from msgspec.structs import replace
 
-from actors.domain.commands import AddPurchase, ChangeInstallation, Command
+from actors.domain.commands import AddPurchase, ChangeInstallation, Command, Heartbeat
 from actors.domain.context import Context, Policy
 from actors.domain.ids import SECOND, CommandId, Micros, OrderId, ProductId, SessionId, UserId, to_datetime
 from actors.domain.model import NOBODY, Aggregate, Library, NotLoaded, User
-from actors.domain.replies import Reply
+from actors.domain.replies import Reply, Unavailable
 from actors.domain.user import decide_once, evolve
 from actors.history import (
     STATS_DAYS,
@@ -33,6 +33,7 @@ class RuleEngine:
     """Fulfils the door's ``UserActors`` and ``SessionHistory``.
 
     ``answer_instead`` is given to every caller while it is set; ``hold`` lets callers wait until it is released.
+    ``silent_users`` get no answer in time.
     ``at_once``: whether ``try_call`` is possible; ``lose``: whether what it learns is lost, so that ``call`` follows.
     """
 
@@ -48,6 +49,8 @@ class RuleEngine:
         self.at_once = True
         self.refuse_the_lane = False
         self.lose = False
+        self.silent_users: set[UserId] = set()
+        self.timeouts: list[float] = []
         self.calls: list[tuple[UserId, Command, CommandId | None, str | None]] = []
         self._ids = count(1)
 
@@ -68,6 +71,11 @@ class RuleEngine:
         attempt.add_done_callback(lambda done: on_reply(None if done.exception() or self.lose else done.result()))
         return True
 
+    @property
+    def beats(self) -> int:
+        """Heartbeats that were asked for."""
+        return sum(isinstance(command, Heartbeat) for _, command, _, _ in self.calls)
+
     async def call(
         self,
         user_id: UserId,
@@ -78,6 +86,10 @@ class RuleEngine:
         trace: str | None = None,
     ) -> Reply:
         self.calls.append((user_id, command, command_id, trace))
+        self.timeouts.append(timeout_s)
+        if user_id in self.silent_users:
+            await asyncio.sleep(timeout_s)
+            return Unavailable("no answer in time", unknown=True)
         if self.hold is not None:
             await asyncio.wait_for(self.hold.wait(), timeout_s)
         if self.raise_instead is not None:

@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator
 
 from library.v1 import library_session_service_pb2 as pb
 
-from actors.domain.commands import Heartbeat
 from actors.domain.ids import SessionId, UserId, parse_id
 from actors.domain.replies import Failed, HeartbeatCounted, Overloaded, Refused, Reply, Unavailable
-from serve_app.many_calls import Question, call_many
+from serve_app.many_heartbeats import MAX_BEATS, Beat, beat_many
 from serve_app.ports import UserActors
 from serve_app.rpc.callers import Role
 from serve_app.rpc.codes import invalid
@@ -19,7 +18,6 @@ from serve_app.rpc.methods import KIB, Call, Kind, Method
 from serve_app.rpc.reading import check_user, read_id, timeout_s
 
 SERVICE = "library.v1.LibrarySessionService"
-MAX_BEATS = 1_000
 MAX_FAILURES = 1_000
 SILENCE_S = 600.0
 
@@ -40,19 +38,19 @@ class Heartbeats:
     async def _beat(self, request: pb.StreamHeartbeatsRequest, call: Call, told: pb.StreamHeartbeatsResponse) -> None:
         if len(request.heartbeats) > MAX_BEATS:
             raise invalid("heartbeats", f"has {len(request.heartbeats)} beats, at most {MAX_BEATS} are allowed")
-        beats: list[Question] = []
+        beats: list[Beat] = []
         positions: list[int] = []
         first = told.received_count
         for position, one in enumerate(request.heartbeats):
             user_id = UserId(read_id(one.user_id, f"heartbeats[{position}].user_id"))
             check_user(call, user_id)
             try:
-                beats.append((user_id, Heartbeat(SessionId(parse_id(one.session_id)))))
+                beats.append(Beat(user_id, SessionId(parse_id(one.session_id))))
                 positions.append(position)
             except ValueError:  # nobody's session: indistinguishable from an unknown one (R-SEC-2)
                 _note(told, first + position, one, "SESSION_NOT_FOUND")
         told.received_count += len(request.heartbeats)
-        replies = await call_many(self._actors, beats, timeout_s=timeout_s(call, self._timeout_s), trace=call.trace)
+        replies = await beat_many(self._actors, beats, timeout_s=timeout_s(call, self._timeout_s), trace=call.trace)
         for position, reply in zip(positions, replies, strict=True):
             if type(reply) is HeartbeatCounted:
                 told.accepted_count += 1
