@@ -4,7 +4,9 @@ The catalog owns it; here it is only remembered. Ids are in their canonical text
 has them.
 """
 
-from msgspec import Struct
+from typing import Protocol
+
+from msgspec import UNSET, Struct, UnsetType
 
 
 class Product(Struct, frozen=True, kw_only=True):
@@ -16,6 +18,24 @@ class Product(Struct, frozen=True, kw_only=True):
     cover_image_url: str | None = None
     free_to_play: bool = False
     updated_at: int
+
+
+class ProductUpdate(Struct, frozen=True, kw_only=True):
+    """What ``catalog.product.updated.v1`` says: what is UNSET did not change, or changed to what was not said."""
+
+    product_id: str
+    updated_at: int
+    title: str | UnsetType = UNSET
+    cover_image_url: str | UnsetType | None = UNSET
+
+
+class ProductUpdates(Protocol):
+    """Where news of products go."""
+
+    async def apply(self, update: ProductUpdate) -> None:
+        """Every process that remembers the product hears of it, at the latest when its own copy runs out.
+        ``CatalogUnavailable``: it could not be told; telling it again is safe."""
+        ...
 
 
 class CatalogUnavailable(Exception):

@@ -7,19 +7,19 @@ import json
 import time
 import urllib.request
 from dataclasses import dataclass
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID, uuid5
 
 import jwt
 from aiokafka import AIOKafkaProducer
 
+from cluster.dev import seeds
 from cluster.errors import DemoError
 from cluster.settings import Settings
 from cluster.wiring.values import kafka_connection
 
-NAMESPACE = uuid5(NAMESPACE_URL, "urn:library-service:demo")
-USER_ID = uuid5(NAMESPACE, "user")
-ORDER_ID = uuid5(NAMESPACE, "order")
-GAMES = {name: uuid5(NAMESPACE, name) for name in ("Half-Life 3", "Супер Игра X", "Stardew Galaxy")}
+USER_ID = uuid5(seeds.NAMESPACE, "user")
+ORDER_ID = uuid5(seeds.NAMESPACE, "order")
+GAMES = {title: seeds.product_id(title) for title in seeds.BOUGHT}
 PURCHASED_AT = "2024-03-15T09:55:00Z"
 TOKEN_LIFE_S = 7 * 86_400
 SEED_TIMEOUT_S = 30.0

@@ -113,3 +113,12 @@ SUPERVISOR_WANTED_HOSTS = "library_supervisor_wanted_hosts"
 
 SUPERVISOR_SHARDS_TO_MOVE = "library_supervisor_shards_to_move"
 """Gauge: shards that are not where they should be."""
+
+NEIGHBOUR_ATTEMPTS = "library_neighbour_attempts"
+"""Counter: attempts to call another service, by ``service`` (``catalog``, ``download``, ``account``)."""
+
+NEIGHBOUR_FAILURES = "library_neighbour_failures"
+"""Counter: attempts that failed, by ``service`` and ``reason`` (a gRPC status, or ``wrong answer``)."""
+
+NEIGHBOUR_REFUSED = "library_neighbour_refused"
+"""Counter: calls that were not made because the service is taken to be away, by ``service``."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from cluster.dev.errors import CancelledError, DevStackError
 from cluster.dev.kafka import Kafka
+from cluster.dev.neighbours.parts import AccountServer, CatalogServer, DownloadServer
 from cluster.dev.part import Part, Progress, Site, silent
 from cluster.dev.postgres import Postgres
 from cluster.dev.ray_head import RayHead
@@ -62,11 +63,14 @@ class DevStack:
         self.postgres = Postgres(self._site)
         self.kafka = Kafka(self._site)
         self.valkey = Valkey(self._site)
+        self.catalog = CatalogServer(self._site)
+        self.download = DownloadServer(self._site)
+        self.account = AccountServer(self._site)
         self.ray = RayHead(self._site)
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        return (self.postgres, self.kafka, self.valkey, self.ray)
+        return (self.postgres, self.kafka, self.valkey, self.catalog, self.download, self.account, self.ray)
 
     def part(self, name: str) -> Part:
         for part in self.parts:

@@ -69,6 +69,9 @@ def test_everything_comes_up_side_by_side_and_nothing_is_left_by_down(stack: Dev
         "KAFKA_BROKERS",
         "REDIS_ADDR",
         "REDIS_PASSWORD",
+        "CATALOG_SERVICE_GRPC_ADDR",
+        "DOWNLOAD_SERVICE_GRPC_ADDR",
+        "ACCOUNT_SERVICE_GRPC_ADDR",
         "RAY_ADDRESS",
     }
     pids = [part.pid for part in stack.parts if part.pid is not None]
