@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from cluster.dev.guard import destroy_with_this_process
 from cluster.dev.stack import DevStack
@@ -51,6 +52,18 @@ def kafka_brokers(dev_stack: DevStack) -> str:
     """`host:port` of a broker shared by the whole run: use topics and groups of your own."""
     dev_stack.up(["kafka"])
     return dev_stack.environment()["KAFKA_BROKERS"]
+
+
+@pytest.fixture
+def redis_variables(dev_stack: DevStack) -> Iterator[dict[str, str]]:
+    """The variables of an empty Valkey that is shared by the whole run, one test after the other."""
+    dev_stack.up(["valkey"])
+    variables = dev_stack.valkey.environment()
+    host, port = variables["REDIS_ADDR"].split(":")
+    with Redis(host=host, port=int(port), password=variables["REDIS_PASSWORD"]) as client:
+        client.flushall()
+    yield variables
+    dev_stack.up(["valkey"])  # the test may have killed it
 
 
 @pytest.fixture

@@ -83,6 +83,7 @@ class Settings(Section):
 
     def _relation_problems(self) -> list[str]:
         playtime, kafka, s3, engine = self.playtime_tracking, self.kafka, self.s3_storage, self.engine
+        redis, services = self.redis, self.services
         timeout, interval = playtime.session_timeout_inactive_seconds, playtime.heartbeat_interval_seconds
         uses_sasl = kafka.security_protocol.startswith("SASL_")
         ports = [
@@ -129,6 +130,14 @@ class Settings(Section):
                 self.tls.link_files.count(None) in (0, 3),
                 "LIBRARY_LINK_CERTIFICATE_FILE, LIBRARY_LINK_KEY_FILE, LIBRARY_LINK_CA_FILE: only some are set; set "
                 "all or none",
+            ),
+            (
+                (redis.certificate_file is None) == (redis.key_file is None),
+                "REDIS_CERTIFICATE_FILE, REDIS_KEY_FILE: only one is set; set both or neither",
+            ),
+            (
+                (services.certificate_file is None) == (services.key_file is None),
+                "SERVICES_CERTIFICATE_FILE, SERVICES_KEY_FILE: only one is set; set both or neither",
             ),
             (
                 s3.max_save_file_size_bytes <= s3.user_total_quota_bytes,

@@ -18,16 +18,29 @@ def lower_case(value: Any) -> Any:
 
 
 class Redis(Section):
-    address: Address | None = setting(None, env="REDIS_ADDR", meaning="The cache.", allowed=ADDRESS)
+    address: Address | None = setting(
+        None, env="REDIS_ADDR", meaning="The cache. Without it every process asks for itself, and there are no copies.",
+        allowed=ADDRESS,
+    )  # fmt: skip
     password: Secret | None = setting(
         None, env="REDIS_PASSWORD", meaning="Its password.", allowed="a password", min_length=1
     )
+    db_library: int = setting(0, env="REDIS_DB_LIBRARY", meaning="Its database number.", ge=0, le=65_535)
     use_tls: bool = setting(False, env="REDIS_USE_TLS", meaning="Speak TLS to it.")
     ca_file: Path | None = setting(
         None, env="REDIS_CA_FILE", meaning="Who signed its certificate.", allowed="a PEM file",
         shown_default="the system's certificate authorities",
     )  # fmt: skip
-    db_library: int = setting(0, env="REDIS_DB_LIBRARY", meaning="Its database number.", ge=0, le=65_535)
+    certificate_file: Path | None = setting(
+        None, env="REDIS_CERTIFICATE_FILE", meaning="Our client certificate.", allowed="a PEM file"
+    )
+    key_file: Path | None = setting(
+        None, env="REDIS_KEY_FILE", meaning="The key of our client certificate.", allowed="a PEM file"
+    )
+    timeout_s: float = setting(
+        0.5, meaning="How long it may take to connect or to answer; then it is left alone for a while.", ge=0.01, le=10
+    )
+    connections: int = setting(4, meaning="Connections of one process, at most.", ge=1, le=100)
 
 
 class S3Storage(Section):
@@ -72,6 +85,16 @@ class Services(Section):
     )
     account_grpc_addr: Address | None = setting(
         None, env="ACCOUNT_SERVICE_GRPC_ADDR", meaning="Whether a user exists and is active.", allowed=ADDRESS
+    )
+    ca_file: Path | None = setting(
+        None, env="SERVICES_CA_FILE", meaning="Who signed these services' certificates; if set, they are on TLS.",
+        allowed="a PEM file",
+    )  # fmt: skip
+    certificate_file: Path | None = setting(
+        None, env="SERVICES_CERTIFICATE_FILE", meaning="Our client certificate for them.", allowed="a PEM file"
+    )
+    key_file: Path | None = setting(
+        None, env="SERVICES_KEY_FILE", meaning="The key of that certificate.", allowed="a PEM file"
     )
 
 

@@ -11,7 +11,7 @@ from cluster.settings.fields import Secret, Section, setting
 from cluster.settings.sections import DAY_S, URL, Url, comma_separated
 
 PEM = "a PEM file"
-Connection = Literal["http", "jwks", "kafka", "link", "postgres", "ray", "redis", "s3"]
+Connection = Literal["http", "jwks", "kafka", "link", "postgres", "ray", "redis", "s3", "services"]
 
 
 class Auth(Section):

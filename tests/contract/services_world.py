@@ -15,6 +15,8 @@ ACTIVE_USER = str(UUID(int=100))
 BLOCKED_USER = str(UUID(int=101))
 STRANGER = str(UUID(int=102))
 
+LATER = 4_102_444_800_000
+"""A time in the catalog's future: what it says then is newer than any answer of today."""
 PRODUCTS = (
     Product(
         product_id=HALF_LIFE, title="Half-Life 3", cover_image_url="https://cdn.example.com/hl3.jpg", updated_at=10

@@ -211,6 +211,8 @@ def test_what_is_required_is_named_by_its_variable(name: str, empty_file: Path) 
         ({"POSTGRES_DSN": "postgresql://library:hunter2@db/library?sslmode=prefer"}, "POSTGRES_DSN: has no sslmode"),
         ({"KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"}, "KAFKA_SECURITY_PROTOCOL: is neither SSL nor SASL_SSL"),
         ({"REDIS_ADDR": "redis:6379"}, "REDIS_USE_TLS: is not true"),
+        ({"CATALOG_SERVICE_GRPC_ADDR": "catalog:9090"}, "SERVICES_CA_FILE: is missing"),
+        ({"REDIS_KEY_FILE": __file__}, "REDIS_CERTIFICATE_FILE, REDIS_KEY_FILE: only one is set"),
         ({"S3_ENDPOINT": "s3:9000", "S3_USE_SSL": "false"}, "S3_USE_SSL: is not true"),
         ({"S3_ENDPOINT": "http://s3:9000"}, "LIBRARY_PLAINTEXT=s3"),
         ({"LIBRARY_PLAINTEXT": "everything"}, "LIBRARY_PLAINTEXT: 'everything' is not accepted; allowed: some of"),
