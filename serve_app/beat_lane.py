@@ -20,6 +20,7 @@ from serve_app.metrics import DoorMetrics, RouteSeries
 from serve_app.negotiation import accepts_json, trace_of
 from serve_app.outcomes import Answer
 from serve_app.ports import UserActors
+from serve_app.rate_limits import RateLimits
 from serve_app.session_calls import counted_answer
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -92,6 +93,7 @@ class BeatLane:
         self,
         actors: UserActors,
         authenticator: Authenticator,
+        rates: RateLimits,
         errors: ErrorAnswers,
         metrics: DoorMetrics,
         *,
@@ -99,6 +101,7 @@ class BeatLane:
     ) -> None:
         self._actors = actors
         self._authenticator = authenticator
+        self._rates = rates
         self._timeout_s = command_timeout_s
         self.errors = errors
         self.metrics = metrics
@@ -120,6 +123,8 @@ class BeatLane:
         try:
             command = Heartbeat(SessionId(parse_id(url[_ID_AT:_ID_END].decode("ascii"))))
         except ValueError:
+            return None
+        if not self._rates.admits_beat(user_id, url[_ID_AT:_ID_END]):
             return None
         beat = Beat(self, connection, url, headers)
         if (traceparent := by_name.get(b"traceparent")) is not None:

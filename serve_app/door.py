@@ -31,6 +31,7 @@ from serve_app.jwks_file import JwksFile
 from serve_app.jwks_url import JwksUrl
 from serve_app.metrics import DoorMetrics
 from serve_app.ports import ServiceClock, UserActors
+from serve_app.rate_limits import RateLimits
 from serve_app.rest.app import rest_app
 from serve_app.rest.services import Services
 from serve_app.session_calls import SessionCalls
@@ -61,9 +62,11 @@ class Door:
         errors = ErrorAnswers(LogBudget(lines_per_second=ERROR_LINES_PER_SECOND))
         self._wire = Wire(settings.limits, errors, self._metrics.count_wire_refusal)
         self._authenticator = self._build_authenticator(real_now)
+        rates = RateLimits(settings.rates, time.monotonic)
         endpoint = SessionEndpoint(
             SessionCalls(actors, command_timeout_s=settings.command_timeout_s),
             self._authenticator,
+            rates,
             body_bytes=settings.limits.body_bytes,
         )
         node_metrics = NodeMetrics(settings.run_dir, timeout_s=settings.scrape_timeout_s)
@@ -74,6 +77,7 @@ class Door:
                 service_now=service_now,
                 sessions=endpoint,
                 authenticator=self._authenticator,
+                rates=rates,
                 errors=errors,
                 metrics_page=node_metrics.page,
                 accepting=lambda: not self._wire.draining,
@@ -82,7 +86,7 @@ class Door:
         )
         self.app = FastPath(endpoint, self.rest, errors, self._metrics)
         self._lane = BeatLane(
-            actors, self._authenticator, errors, self._metrics, command_timeout_s=settings.command_timeout_s
+            actors, self._authenticator, rates, errors, self._metrics, command_timeout_s=settings.command_timeout_s
         )
         registry.register(self._metrics)
         self._metrics_socket = MetricsSocket(registry, run_dir=settings.run_dir, process=settings.process)

@@ -91,7 +91,7 @@ _ALL = (
     ErrorCode("SAVEGAME_HASH_MISMATCH", 422, "Хеш файла сохранения не совпадает", "Savegame hash mismatch",
           "The stored object is not what the upload declared", later=True),
     ErrorCode("RATE_LIMITED", 429, "Слишком много запросов", "Too many requests",
-          "The user sends faster than is allowed; `Retry-After` says when to come back", later=True),
+          "The user sends faster than is allowed; `Retry-After` says when to come back"),
     ErrorCode("REQUEST_HEADER_FIELDS_TOO_LARGE", 431, "Слишком большие заголовки запроса", "Request headers too large",
           "The request's headers are more, or longer, than the service reads"),
     ErrorCode("INTERNAL_ERROR", 500, "Внутренняя ошибка сервера", "Internal server error",

@@ -19,6 +19,7 @@ from serve_app.errors import ApiError, new_trace_id
 from serve_app.metrics import DoorMetrics
 from serve_app.negotiation import accepts_json, check_body_type, trace_of
 from serve_app.outcomes import Answer
+from serve_app.rate_limits import RateLimits
 from serve_app.reading import invalid_parameter
 from serve_app.session_calls import SessionCalls
 
@@ -36,8 +37,11 @@ class ClientGone(Exception):
 class SessionEndpoint:
     """Headers, body and path of a session call into ``SessionCalls``; ``ApiError`` for what is wrong with them."""
 
-    def __init__(self, calls: SessionCalls, authenticator: Authenticator, *, body_bytes: int) -> None:
+    def __init__(
+        self, calls: SessionCalls, authenticator: Authenticator, rates: RateLimits, *, body_bytes: int
+    ) -> None:
         self._calls = calls
+        self._rates = rates
         self._authenticator = authenticator
         self._body_bytes = body_bytes
 
@@ -47,6 +51,10 @@ class SessionEndpoint:
         user_id = self._authenticator.recall(by_name, len(headers))
         if user_id is None:
             user_id = await self._authenticator.authenticate(headers)
+        if verb == "heartbeat":
+            self._rates.check_beat(user_id, session.encode())
+        else:
+            self._rates.check(user_id, "write")
         if not accepts_json(by_name.get(b"accept", b"*/*")):
             raise ApiError("NOT_ACCEPTABLE", "this resource is application/json")
         if scope["query_string"]:

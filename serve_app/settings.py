@@ -34,6 +34,26 @@ class AuthSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RateSettings:
+    """What one user may ask of one door (R-SEC-4), in real time. ``burst`` is how much may come at once.
+
+    A heartbeat ``beat_gap_s`` after the session's last one passes whatever else the user does, for up to
+    ``sessions_per_user`` sessions. ``users`` bounds each map, ``hasty_users`` the one of those who beat too fast.
+    """
+
+    reads_per_s: float = 20
+    reads_burst: int = 100
+    writes_per_s: float = 10
+    writes_burst: int = 50
+    beats_per_s: float = 1
+    beats_burst: int = 50
+    beat_gap_s: float = 6
+    sessions_per_user: int = 5
+    users: int = 200_000
+    hasty_users: int = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
 class WireLimits:
     """What one client may cost (R-SEC-4). Sizes in bytes, times in seconds of real time.
 
@@ -63,7 +83,7 @@ class WireLimits:
 class DoorSettings:
     """One HTTP door. ``run_dir`` is the node's directory of metric sockets (see ``actors.telemetry``).
 
-    With ``tls`` the door speaks HTTPS alone.
+    With ``tls`` the door speaks HTTPS alone; without ``rates`` users are not limited.
 
     ``command_timeout_s`` bounds how long a request waits for its actor; ``drain_grace_s`` how long requests may go on
     after ``drain`` began, ``drain_idle_s`` of it how long quiet connections stay open to hear ``Connection: close``.
@@ -72,6 +92,7 @@ class DoorSettings:
     auth: AuthSettings
     run_dir: Path
     tls: CertificateFiles | None = None
+    rates: RateSettings | None = None
     host: str = "0.0.0.0"
     port: int = 8084
     process: str = "door"

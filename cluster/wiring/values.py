@@ -1,6 +1,7 @@
 """Settings as the option types of the parts, so that no part knows the configuration file."""
 
 import os
+from math import ceil
 from typing import Any
 
 from actors.certificates import CertificateFiles, Certificates
@@ -15,9 +16,11 @@ from cluster.settings import Settings
 from persistence.kafka.connection import KafkaConnection
 from persistence.kafka.topics import Topic
 from persistence.postgres.connection import Timeouts
-from serve_app.settings import AuthSettings, DoorSettings, WireLimits
+from serve_app.settings import AuthSettings, DoorSettings, RateSettings, WireLimits
 
 EVENT_PARTITIONS = 4
+BEATS_OF_AN_INTERVAL = 10
+"""How many heartbeats of a session count at the most (R-PT-8); as many may pass."""
 GC_THRESHOLDS = (50_000, 20, 50)
 """Hosts and doors keep many long-lived objects that never form cycles: the collector need not walk them often."""
 
@@ -94,6 +97,7 @@ def door_settings(settings: Settings) -> DoorSettings:
         ),
         run_dir=settings.cluster.run_dir,
         tls=door_certificate(settings),
+        rates=rates(settings),
         host=server.http_host,
         port=server.http_port,
         process=f"door-{os.getpid()}",
@@ -106,6 +110,24 @@ def door_settings(settings: Settings) -> DoorSettings:
             body_timeout_s=http.body_timeout_s,
             idle_timeout_s=http.idle_timeout_s,
         ),
+    )
+
+
+def rates(settings: Settings) -> RateSettings | None:
+    """Where the service's clock runs fast, so do its clients."""
+    limits, playtime, clock = settings.rate_limits, settings.playtime_tracking, settings.cluster.clock_rate
+    if not limits.enabled:
+        return None
+    gap_s = playtime.heartbeat_interval_seconds / BEATS_OF_AN_INTERVAL / clock
+    return RateSettings(
+        reads_per_s=limits.reads_per_s * clock,
+        reads_burst=ceil(limits.reads_burst * clock),
+        writes_per_s=limits.writes_per_s * clock,
+        writes_burst=ceil(limits.writes_burst * clock),
+        beats_per_s=playtime.max_live_sessions_per_user / gap_s,
+        beats_burst=BEATS_OF_AN_INTERVAL * playtime.max_live_sessions_per_user,
+        beat_gap_s=gap_s,
+        sessions_per_user=playtime.max_live_sessions_per_user,
     )
 
 

@@ -13,6 +13,7 @@ from serve_app.errors import ApiError
 from serve_app.fast_path import SessionEndpoint
 from serve_app.negotiation import accepts_json, trace_of
 from serve_app.ports import ServiceClock, UserActors
+from serve_app.rate_limits import RateLimits
 from serve_app.reading import invalid_parameter
 
 
@@ -25,6 +26,7 @@ class Services:
     service_now: ServiceClock
     sessions: SessionEndpoint
     authenticator: Authenticator
+    rates: RateLimits
     errors: ErrorAnswers
     metrics_page: Callable[[], Awaitable[tuple[bytes, str]]]
     accepting: Callable[[], bool]
@@ -32,8 +34,9 @@ class Services:
 
 
 async def caller(services: Services, request: Request) -> UserId:
-    """The user; ``ApiError`` 401, 406, or 400 for a query parameter that is repeated."""
+    """The user; ``ApiError`` 401, 429, 406, or 400 for a query parameter that is repeated."""
     user_id = await services.authenticator.authenticate(request.scope["headers"])
+    services.rates.check(user_id, "read" if request.method == "GET" else "write")
     if not accepts_json(request.headers.get("accept", "*/*").encode("latin-1")):
         raise ApiError("NOT_ACCEPTABLE", "this resource is application/json")
     seen: set[str] = set()
