@@ -17,6 +17,9 @@ from actors.domain.ids import UserId
 from serve_app.errors import ApiError
 from serve_app.settings import RateSettings
 
+ROUNDING_S = 1e-6
+"""Seconds since the start of a machine do not add up exactly."""
+
 CallClass = Literal["read", "write"]
 
 
@@ -25,7 +28,7 @@ class Bucket:
 
     def __init__(self, *, per_s: float, burst: int, users: int) -> None:
         self._cost_s = 1 / per_s
-        self._slack_s = (burst - 1) / per_s
+        self._slack_s = (burst - 1) / per_s + ROUNDING_S
         self._users = users
         self._young: dict[UserId, float] = {}
         self._old: dict[UserId, float] = {}
