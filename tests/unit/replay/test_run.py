@@ -72,7 +72,8 @@ async def test_a_client_remembers_what_it_was_told():
     for told in outcome.told:
         session = ended[told.session_id]
         assert told.start_time == format_time(session.started_at)
-        assert told.accepted_at == format_time(world.engine.accepted[parse_id(told.session_id)])
+        accepted = world.engine.accepted.get(parse_id(told.session_id), session.started_at)
+        assert told.accepted_at == format_time(accepted), "on a busy machine a session may end before its first beat"
         if told.end is not None:
             assert told.end == ToldEnd(
                 end_time=format_time(session.ended_at), duration_seconds=session.duration_seconds
