@@ -14,7 +14,7 @@ from collections.abc import Callable
 from actors.deciding import DecidedBatch, Decider
 from actors.dirty import Home
 from actors.domain.commands import Settle
-from actors.domain.events import SessionStarted
+from actors.domain.events import SessionEnded, SessionStarted
 from actors.domain.ids import Micros, Seq, UserId
 from actors.domain.replies import Unavailable
 from actors.expiry import Expiry
@@ -175,14 +175,16 @@ class CommitLoop:
 
         territory = self._territory
         for user_id, (shard, user) in overlay.items():
-            territory.live_sessions += len(user.live) - len(territory.user(shard, user_id).live)
             shard.users[user_id] = user
         self._rows.committed(seq, body_bytes, batch.entries, home_of)
         for user_id, events in batch.entries:
             for event in events:
                 self._metrics.event(event)
                 if type(event) is SessionStarted:
+                    territory.live_sessions += 1
                     self._expiry.watch(user_id, event.session)
+                elif type(event) is SessionEnded:
+                    territory.live_sessions -= 1
         self._flushing.after_commit()
 
     def _answer(self, batch: DecidedBatch) -> None:

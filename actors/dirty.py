@@ -29,7 +29,10 @@ Home = tuple[ShardId, Term]
 
 
 class DirtyRows:
-    """The dirty rows up to ``up_to``: keys whose image is taken from memory at the flush, and rows only to be added."""
+    """The dirty rows up to ``up_to``: keys whose image is taken from memory at the flush, and rows only to be added.
+
+    A heartbeat is its own image: the last one of a session is all that its row gets.
+    """
 
     def __init__(self, formats: Formats) -> None:
         self._formats = formats
@@ -38,7 +41,7 @@ class DirtyRows:
         self.users: dict[UserId, None] = {}
         self._items: dict[tuple[UserId, ProductId], None] = {}
         self._sessions: dict[SessionId, UserId] = {}
-        self._heartbeats: dict[SessionId, UserId] = {}
+        self._heartbeats: dict[SessionId, HeartbeatAccepted] = {}
         self._purchases: list[PurchaseRow] = []
         self._commands: list[tuple[UserId, AppliedCommand]] = []
         self._anomalies: list[tuple[UserId, Anomaly]] = []
@@ -49,9 +52,10 @@ class DirtyRows:
         self.users[user_id] = None
         shard_id, term = home
         for n, event in enumerate(events, first):
+            if type(event) is HeartbeatAccepted:
+                self._heartbeats[event.session_id] = event
+                continue
             match event:
-                case HeartbeatAccepted(session_id=session_id):
-                    self._heartbeats[session_id] = user_id
                 case SessionStarted(session=session):
                     self._sessions[session.session_id] = user_id
                     self._items[user_id, session.product_id] = None
@@ -99,18 +103,16 @@ class DirtyRows:
                 live.append((user_id, session))
             else:
                 ended.append((user_id, _known(user.ended.get(session_id))))
-        heartbeats = []
-        for session_id, user_id in self._heartbeats.items():
-            if session_id not in self._sessions:
-                beating = live_session(user_of(user_id), session_id)
-                if beating is not None:
-                    heartbeats.append((session_id, beating.last_heartbeat_at, beating.interval_s))
         return FlushBatch(
             up_to=self.up_to,
             items=[(user_id, self._item(user_of(user_id), product_id)) for user_id, product_id in self._items],
             sessions_live=live,
             sessions_ended=ended,
-            heartbeats=heartbeats,
+            heartbeats=[
+                (session_id, beat.at, beat.interval_s)
+                for session_id, beat in self._heartbeats.items()
+                if session_id not in self._sessions
+            ],
             purchases=self._purchases,
             commands=self._commands,
             anomalies=self._anomalies,

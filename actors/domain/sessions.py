@@ -140,13 +140,13 @@ def evolve_started(user: User, event: SessionStarted) -> User:
 
 
 def evolve_heartbeat(user: User, event: HeartbeatAccepted) -> User:
-    live = tuple(
+    live = [
         replace(session, last_heartbeat_at=event.at, interval_s=event.interval_s, too_fast=False)
         if session.session_id == event.session_id
         else session
         for session in user.live
-    )
-    return replace(user, live=live)
+    ]
+    return replace(user, live=tuple(live), last_event_at=max(event.at, user.last_event_at))
 
 
 def evolve_ended(user: User, event: SessionEnded) -> User:

@@ -97,7 +97,7 @@ def evolve(user: User, event: Event) -> User:
     """The state after an event. Total for every event that ``decide`` made of that state; never does I/O."""
     match event:
         case HeartbeatAccepted():
-            return _at(sessions.evolve_heartbeat(user, event), event.at)
+            return sessions.evolve_heartbeat(user, event)
         case SessionStarted():
             return _at(sessions.evolve_started(user, event), event.session.started_at)
         case SessionEnded():
