@@ -15,11 +15,18 @@ from actors.domain.commands import AddPurchase, ChangeInstallation
 from actors.domain.ids import SECOND, Micros, OrderId, ProductId, UserId, parse_id, parse_time
 from actors.ingress.envelope import PARSE_ERRORS, Opened, Undecodable, open_envelope
 from actors.ingress.ports import Record
+from actors.ingress.product_news import ProductNews, decode_product_news
 
-EventType = Literal["payment.purchase.completed.v1", "download.game.installed.v1", "download.game.uninstalled.v1"]
+EventType = Literal[
+    "payment.purchase.completed.v1",
+    "download.game.installed.v1",
+    "download.game.uninstalled.v1",
+    "catalog.product.updated.v1",
+]
 PURCHASED: EventType = "payment.purchase.completed.v1"
 INSTALLED: EventType = "download.game.installed.v1"
 UNINSTALLED: EventType = "download.game.uninstalled.v1"
+PRODUCT_UPDATED: EventType = "catalog.product.updated.v1"
 
 Routes = Mapping[str, frozenset[EventType]]
 """Which event types a topic may hold."""
@@ -62,22 +69,35 @@ _purchase = msgspec.json.Decoder(_PurchaseCompleted)
 _installation = msgspec.json.Decoder(_InstallationChanged)
 
 
-def routes(purchases: str, installed: str, uninstalled: str) -> Routes:
+def routes(purchases: str, installed: str, uninstalled: str, product_updates: str = PRODUCT_UPDATED) -> Routes:
     """From topic names; several event types may share a topic."""
-    pairs: list[tuple[str, EventType]] = [(purchases, PURCHASED), (installed, INSTALLED), (uninstalled, UNINSTALLED)]
+    pairs: list[tuple[str, EventType]] = [
+        (purchases, PURCHASED),
+        (installed, INSTALLED),
+        (uninstalled, UNINSTALLED),
+        (product_updates, PRODUCT_UPDATED),
+    ]
     return {topic: frozenset(kind for name, kind in pairs if name == topic) for topic, _ in pairs}
 
 
-def decode(record: Record, where: Routes) -> Decoded:
-    """The command that a message asks for. Raises ``Undecodable``."""
+def decode(record: Record, where: Routes) -> Decoded | ProductNews:
+    """The command that a message asks for, or what it says of a product. Raises ``Undecodable``."""
     opened = open_envelope(record)
     allowed = where.get(record.partition.topic, frozenset())
     try:
+        if _is_product_news(opened, allowed):
+            return decode_product_news(opened, record)
         if _is_purchase(opened, allowed):
             return _decode_purchase(opened)
         return _decode_installation(opened, allowed)
     except (*PARSE_ERRORS, ValueError) as error:
         raise Undecodable("bad_payload", str(error)[:200], opened.event_id) from None
+
+
+def _is_product_news(opened: Opened, allowed: frozenset[EventType]) -> bool:
+    if opened.event_type is None:
+        return allowed == {PRODUCT_UPDATED}
+    return opened.event_type == PRODUCT_UPDATED and PRODUCT_UPDATED in allowed
 
 
 def _is_purchase(opened: Opened, allowed: frozenset[EventType]) -> bool:
@@ -113,6 +133,7 @@ def _decode_installation(opened: Opened, allowed: frozenset[EventType]) -> Decod
 def _installed(said: str | UnsetType, opened: Opened, allowed: frozenset[EventType]) -> bool:
     """What the envelope, the payload and the topic say; they must not contradict each other."""
     kinds = allowed if opened.event_type is None else {cast(EventType, opened.event_type)}
+    kinds = kinds & {INSTALLED, UNINSTALLED}
     if said is not UNSET:
         kinds = kinds & {INSTALLED if said == "installed" else UNINSTALLED}
     if len(kinds) != 1:

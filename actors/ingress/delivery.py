@@ -12,6 +12,7 @@ from typing import assert_never
 from msgspec import Struct
 
 from actors.backoff import Backoff
+from actors.catalog import CatalogUnavailable, ProductUpdates
 from actors.domain.replies import (
     AccessSince,
     Done,
@@ -33,6 +34,7 @@ from actors.ingress.decoding import Decoded
 from actors.ingress.envelope import Undecodable
 from actors.ingress.metrics import IngressMetrics
 from actors.ingress.ports import BrokerUnavailable, Calls, DeadLetter, DeadLetters, Record
+from actors.ingress.product_news import ProductNews
 from actors.ingress.window import PartitionWindow
 
 
@@ -54,7 +56,7 @@ class Item(Struct, kw_only=True):
 
     record: Record
     window: PartitionWindow
-    content: Decoded | Undecodable
+    content: Decoded | ProductNews | Undecodable
     failures: int = 0
     suspicions: int = 0
 
@@ -73,12 +75,14 @@ class Deliverer:
         *,
         calls: Calls,
         dead_letters: DeadLetters,
+        products: ProductUpdates,
         limits: DeliveryLimits,
         metrics: IngressMetrics,
         random: Callable[[], float],
     ) -> None:
         self._calls = calls
         self._dead_letters = dead_letters
+        self._products = products
         self._limits = limits
         self._metrics = metrics
         self._random = random
@@ -102,11 +106,21 @@ class Deliverer:
             if isinstance(item.content, Undecodable):
                 problem = item.content
                 again = await self._bury(item, problem.reason, problem.detail, problem.event_id)
+            elif isinstance(item.content, ProductNews):
+                again = await self._tell(item.content)
             else:
                 again = await self._call(item, item.content)
             if again is None:
                 item.window.done(item.record.offset)
             return again
+
+    async def _tell(self, news: ProductNews) -> Again | None:
+        try:
+            await self._products.apply(news.update)
+        except CatalogUnavailable as away:
+            return Again(away.retry_after_s)
+        self._metrics.consumed += 1
+        return None
 
     async def _call(self, item: Item, decoded: Decoded) -> Again | None:
         reply = await self._calls.call(

@@ -38,11 +38,13 @@ class Undecodable(Exception):
 
 
 class Opened(Struct, frozen=True, kw_only=True):
-    """``event_type`` and ``event_id`` are None for a bare payload; ``trace`` is a W3C ``traceparent``."""
+    """``event_type``, ``event_id`` and ``time`` (as it was written) are None for a bare payload; ``trace`` is a W3C
+    ``traceparent``."""
 
     data: bytes | Raw
     event_type: str | None = None
     event_id: str | None = None
+    time: str | None = None
     trace: str | None = None
 
 
@@ -58,6 +60,7 @@ class _Attributes(Struct):
     source: _Text
     type: _Text
     datacontenttype: str | None = None
+    time: str | None = None
     traceparent: str | None = None
 
 
@@ -118,7 +121,13 @@ def _checked(event: _Attributes, data: bytes | Raw) -> Opened:
             raise Undecodable("bad_envelope", f"{name} has control characters")
     if event.datacontenttype is not None and _JSON_TYPE.fullmatch(event.datacontenttype) is None:
         raise Undecodable("bad_envelope", "datacontenttype is not JSON", event.id)
-    return Opened(data=data, event_type=event.type, event_id=event.id, trace=_trace(event.traceparent or ""))
+    return Opened(
+        data=data,
+        event_type=event.type,
+        event_id=event.id,
+        time=event.time,
+        trace=_trace(event.traceparent or ""),
+    )
 
 
 def _trace(text: str) -> str | None:

@@ -11,12 +11,14 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from msgspec import Struct, field
 
 from actors.backoff import Backoff
+from actors.catalog import ProductUpdates
 from actors.ingress.decoding import Decoded, Routes, decode
 from actors.ingress.delivery import Deliverer, DeliveryLimits, Item
 from actors.ingress.envelope import Undecodable
 from actors.ingress.lanes import Lanes
 from actors.ingress.metrics import IngressMetrics
 from actors.ingress.ports import BrokerUnavailable, Calls, Consumer, DeadLetters, Partition, Record
+from actors.ingress.product_news import ProductNews
 from actors.ingress.window import PartitionWindow, wait_at_most
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,7 @@ class Ingress:
         *,
         calls: Calls,
         dead_letters: DeadLetters,
+        products: ProductUpdates,
         where: Routes,
         limits: IngressLimits,
         metrics: IngressMetrics,
@@ -59,7 +62,12 @@ class Ingress:
         self._paused: set[Partition] = set()
         self._lanes: Lanes[Item] = Lanes(self._deliver)
         self._deliverer = Deliverer(
-            calls=calls, dead_letters=dead_letters, limits=limits.delivery, metrics=metrics, random=random
+            calls=calls,
+            dead_letters=dead_letters,
+            products=products,
+            limits=limits.delivery,
+            metrics=metrics,
+            random=random,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -112,10 +120,9 @@ class Ingress:
         if window is None or not window.add(record):
             return
         content = self._read(record)
-        key: Hashable = content.user_id if isinstance(content, Decoded) else (record.partition, record.offset)
-        self._lanes.put(key, Item(record=record, window=window, content=content))
+        self._lanes.put(_lane(content, record), Item(record=record, window=window, content=content))
 
-    def _read(self, record: Record) -> Decoded | Undecodable:
+    def _read(self, record: Record) -> Decoded | ProductNews | Undecodable:
         try:
             return decode(record, self._where)
         except Undecodable as problem:
@@ -171,6 +178,7 @@ async def keep_ingress(
     *,
     calls: Calls,
     dead_letters: DeadLetters,
+    products: ProductUpdates,
     where: Routes,
     stop: asyncio.Event,
     random: Callable[[], float],
@@ -186,6 +194,7 @@ async def keep_ingress(
             open_consumer(),
             calls=calls,
             dead_letters=dead_letters,
+            products=products,
             where=where,
             limits=limits,
             metrics=metrics,
@@ -199,6 +208,17 @@ async def keep_ingress(
             if metrics.consumed != consumed:
                 backoff.reset()
             await wait_at_most(stop, backoff.next_s())
+
+
+def _lane(content: Decoded | ProductNews | Undecodable, record: Record) -> Hashable:
+    """What happens to one user, or to one product, happens in order."""
+    match content:
+        case Decoded(user_id=user_id):
+            return user_id
+        case ProductNews(update=update):
+            return update.product_id
+        case Undecodable():
+            return record.partition, record.offset
 
 
 async def _ended(stop: asyncio.Event) -> None:

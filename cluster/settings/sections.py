@@ -168,6 +168,10 @@ class Kafka(Section):
         "download.game.uninstalled.v1", env="KAFKA_TOPIC_UNINSTALLED", meaning="Topic of uninstalled games.",
         allowed=TOPIC,
     )  # fmt: skip
+    topic_product_updates: Topic = setting(
+        "catalog.product.updated.v1", env="KAFKA_TOPIC_PRODUCT_UPDATES", meaning="Topic of changed products.",
+        allowed=TOPIC,
+    )  # fmt: skip
     topic_dead_letters: Topic = setting(
         "library.dead-letters.v1", env="KAFKA_TOPIC_DEAD_LETTERS", meaning="Topic of events that cannot be processed.",
         allowed=TOPIC,

@@ -4,6 +4,7 @@ import asyncio
 import random
 from typing import Any
 
+from actors.catalog import ProductUpdate
 from actors.ingress.ingress import keep_ingress
 from actors.ingress.metrics import IngressMetrics
 from actors.router import Router, RouterLimits
@@ -13,10 +14,13 @@ from actors.telemetry.logs import configure_logging
 from actors.telemetry.router import RouterCollector
 from cluster.settings import Settings
 from cluster.wiring import values
+from cluster.wiring.neighbours import redis_settings
 from persistence.kafka.consumer import KafkaConsumer
 from persistence.kafka.dead_letter_producer import DeadLetterProducer, dead_letter_topic
 from persistence.postgres.cluster_map import PostgresClusterMapReader
 from persistence.postgres.pool import ConnectionPool
+from persistence.redis.connection import RedisCalls
+from persistence.redis.products import RedisProducts
 
 NAME = "kafka-ingress-0"
 
@@ -49,6 +53,8 @@ class IngressProcess:
             limits=RouterLimits(),
         )
         router.start()
+        redis = redis_settings(settings)
+        cache = None if redis is None else RedisCalls(redis.open())
         connection = values.kafka_connection(settings)
         create = settings.is_development
         dead_letters = DeadLetterProducer(
@@ -70,6 +76,7 @@ class IngressProcess:
                 ),
                 calls=router,
                 dead_letters=dead_letters,
+                products=NobodyRemembers() if cache is None else RedisProducts(cache),
                 where=values.event_routes(settings),
                 stop=self._stop,
                 random=random.random,
@@ -77,6 +84,15 @@ class IngressProcess:
             )
         finally:
             await dead_letters.close()
+            if cache is not None:
+                await cache.close()
             await router.close()
             await metrics.close()
             await pool.close()
+
+
+class NobodyRemembers:
+    """News of products where processes share no cache: each finds out when its own memory runs out."""
+
+    async def apply(self, update: ProductUpdate) -> None:
+        """Nobody is told."""

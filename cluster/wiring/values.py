@@ -157,10 +157,12 @@ def kafka_connection(settings: Settings) -> KafkaConnection:
 
 def consumed_topics(settings: Settings) -> list[Topic]:
     kafka = settings.kafka
-    names = dict.fromkeys((kafka.topic_purchases, kafka.topic_installed, kafka.topic_uninstalled))
+    names = dict.fromkeys(
+        (kafka.topic_purchases, kafka.topic_installed, kafka.topic_uninstalled, kafka.topic_product_updates)
+    )
     return [Topic(name=name, partitions=EVENT_PARTITIONS) for name in names]
 
 
 def event_routes(settings: Settings) -> Routes:
     kafka = settings.kafka
-    return routes(kafka.topic_purchases, kafka.topic_installed, kafka.topic_uninstalled)
+    return routes(kafka.topic_purchases, kafka.topic_installed, kafka.topic_uninstalled, kafka.topic_product_updates)

@@ -19,6 +19,7 @@ from persistence.kafka.connection import KafkaConnection
 from persistence.kafka.consumer import KafkaConsumer
 from persistence.kafka.dead_letter_producer import DeadLetterProducer, dead_letter_topic
 from persistence.kafka.topics import Topic
+from tests.memory import MemoryCatalog
 from tests.memory.engine import MemoryCalls, MemoryEngine
 from tests.memory.faults import Faults
 from tests.support.events import installation, purchase, read_messages, send, structured
@@ -62,6 +63,7 @@ class Place:
                 self.consumer,
                 calls=self.calls,
                 dead_letters=dead_letters,
+                products=MemoryCatalog(),
                 where=routes(self.purchases.name, self.installed.name, self.uninstalled.name),
                 stop=stop,
                 random=random.Random(1).random,

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from actors.catalog import CatalogUnavailable, Product
+from actors.catalog import CatalogUnavailable, Product, ProductUpdate
 from actors.neighbours import InstallRefused, NeighbourUnavailable
 
 RETRY_AFTER_S = 1.0
@@ -17,6 +17,7 @@ class MemoryCatalog:
         self.down = False
         self.generation = 0
         self.asked: list[list[str]] = []
+        self.heard: list[ProductUpdate] = []
 
     def peek(self, product_id: str) -> Product | None:
         return self.remembered.get(product_id)
@@ -43,6 +44,12 @@ class MemoryCatalog:
             known = self.remembered[product.product_id]
             if known is None or known.updated_at < product.updated_at:
                 self._learn(product.product_id, product)
+
+    async def apply(self, update: ProductUpdate) -> None:
+        """The port ``ProductUpdates``; ``heard`` lists what came."""
+        if self.down:
+            raise CatalogUnavailable(RETRY_AFTER_S)
+        self.heard.append(update)
 
     def _learn(self, product_id: str, product: Product | None) -> None:
         if self.remembered.get(product_id) != product:

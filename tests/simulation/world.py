@@ -29,6 +29,7 @@ from actors.relay.relay import OutboxRelay
 from actors.router import Router, RouterLimits
 from actors.supervisor import ControlFailed, Supervisor
 from tests.memory import (
+    MemoryCatalog,
     MemoryClockStore,
     MemoryClusterMapReader,
     MemoryDatabase,
@@ -194,6 +195,7 @@ class World:
             ),
             calls=router,
             dead_letters=MemoryDeadLetters(self.kafka, faults, DEAD_LETTERS),
+            products=MemoryCatalog(),
             where=routes(PURCHASES, INSTALLED, UNINSTALLED),
             stop=asyncio.Event(),
             random=self.random.random,

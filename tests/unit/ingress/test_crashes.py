@@ -11,6 +11,7 @@ from actors.ingress.envelope import Undecodable
 from actors.ingress.ingress import IngressLimits, keep_ingress
 from actors.ingress.metrics import IngressMetrics
 from actors.ingress.ports import Record
+from tests.memory import MemoryCatalog
 from tests.memory.engine import MemoryCalls, MemoryEngine
 from tests.memory.faults import Crashed, Faults, Plan, crash_at, healthy
 from tests.memory.kafka import MemoryConsumer, MemoryDeadLetters, MemoryKafka
@@ -49,6 +50,7 @@ async def live(kafka: MemoryKafka, engine: MemoryEngine, plan: Plan) -> Faults:
             lambda: MemoryConsumer(kafka, faults, group=GROUP, topics=[PURCHASED], batch=3),
             calls=MemoryCalls(engine, faults),
             dead_letters=MemoryDeadLetters(kafka, faults, DEAD),
+            products=MemoryCatalog(),
             where=ROUTES,
             stop=asyncio.Event(),
             random=lambda: 0.5,

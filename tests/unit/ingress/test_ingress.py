@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from actors.domain.commands import AddPurchase, ChangeInstallation, Command
 from actors.domain.ids import UserId
 from actors.domain.replies import Failed, Overloaded, Reply, Unavailable
-from actors.ingress.decoding import INSTALLED, PURCHASED, UNINSTALLED, routes
+from actors.ingress.decoding import INSTALLED, PRODUCT_UPDATED, PURCHASED, UNINSTALLED, routes
 from actors.ingress.delivery import DeliveryLimits
 from actors.ingress.ingress import IngressLimits, keep_ingress
 from actors.ingress.metrics import IngressMetrics
@@ -18,10 +18,11 @@ from actors.ingress.ports import BrokerUnavailable, Partition
 from tests.memory.engine import MemoryCalls, MemoryEngine
 from tests.memory.faults import Faults
 from tests.memory.kafka import MemoryConsumer, MemoryDeadLetters, MemoryKafka
+from tests.memory.services import MemoryCatalog
 from tests.support.events import installation, purchase, structured
 
 GROUP, DEAD = "library", "dead"
-TOPICS = [PURCHASED, INSTALLED, UNINSTALLED]
+TOPICS = [PURCHASED, INSTALLED, UNINSTALLED, PRODUCT_UPDATED]
 LIMITS = IngressLimits(
     window_records=10,
     poll_timeout_s=0.01,
@@ -46,6 +47,7 @@ class World:
         self.faults = Faults()
         self.calls = MemoryCalls(self.engine, self.faults)
         self.dead_letters = MemoryDeadLetters(self.kafka, self.faults, DEAD)
+        self.catalog = MemoryCatalog()
         self.metrics = IngressMetrics()
         self.consumers: list[MemoryConsumer] = []
         self.stop = asyncio.Event()
@@ -61,6 +63,7 @@ class World:
                 self.open_consumer,
                 calls=self.calls,
                 dead_letters=self.dead_letters,
+                products=self.catalog,
                 where=routes(PURCHASED, INSTALLED, UNINSTALLED),
                 stop=self.stop,
                 random=lambda: 0.5,
@@ -368,3 +371,20 @@ def test_commands_of_this_issue_need_no_memory_of_ids() -> None:
     """ARCHITECTURE.md, "Command ids": purchases are remembered by order and product, installs compared by time."""
     assert not AddPurchase.remembered
     assert not ChangeInstallation.remembered
+
+
+async def test_news_of_a_product_reach_the_catalog_in_order_and_wait_for_the_cache(world: World) -> None:
+    """R-LIB-4, R-EVT-3: an absent cache is no poison, and holds up nobody's purchases."""
+    world.catalog.down = True
+    for number in range(3):
+        payload = {"product_id": str(GAMES[0]), "updated_fields": ["title"], "new_title": f"Игра {number}"}
+        at = f"2024-03-15T10:00:0{number}Z"
+        world.kafka.append(PRODUCT_UPDATED, GAMES[0].bytes, structured(PRODUCT_UPDATED, payload, time=at))
+    world.buy(USERS[0], GAMES[0])
+    await world.until(lambda: bool(world.engine.applied))
+    await world.until(lambda: world.metrics.retries > 3)
+    assert world.unread == 3
+    world.catalog.down = False
+    await world.until(lambda: world.unread == 0)
+    assert [update.title for update in world.catalog.heard] == ["Игра 0", "Игра 1", "Игра 2"]
+    assert not world.kafka.records(DEAD)

@@ -1,0 +1,48 @@
+"""``catalog.product.updated.v1`` to what the remembered catalog is told (specification 5.2; R-LIB-4).
+
+The payload has no time of its own. Ordered by the event's ``time``, else by when Kafka got it; both are later than the
+change, so an answer that the catalog gave in between is taken for older, and is asked for again.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from actors.catalog import ProductUpdate
+from actors.domain.ids import format_id, parse_id, parse_time
+from actors.ingress.envelope import Opened
+from actors.ingress.ports import Record
+
+MAX_FIELDS = 100
+
+
+class ProductNews(Struct, frozen=True, kw_only=True):
+    update: ProductUpdate
+    event_id: str | None = None
+
+
+class _ProductUpdated(Struct):
+    product_id: str
+    updated_fields: Annotated[list[str], Meta(max_length=MAX_FIELDS)] = []
+    new_title: Annotated[str, Meta(min_length=1, max_length=500)] | UnsetType = UNSET
+    new_cover_image_url: Annotated[str, Meta(min_length=1, max_length=2_048)] | UnsetType | None = UNSET
+
+
+_payload = msgspec.json.Decoder(_ProductUpdated)
+
+
+def decode_product_news(opened: Opened, record: Record) -> ProductNews:
+    """``ValueError`` and what msgspec raises for a payload that is none."""
+    payload = _payload.decode(opened.data)
+    cover = payload.new_cover_image_url
+    if cover is UNSET and "cover_image_url" in payload.updated_fields:
+        cover = None
+    at_ms = record.timestamp_ms if opened.time is None else parse_time(opened.time) // 1_000
+    update = ProductUpdate(
+        product_id=format_id(parse_id(payload.product_id)),
+        updated_at=at_ms,
+        title=payload.new_title,
+        cover_image_url=cover,
+    )
+    return ProductNews(update=update, event_id=opened.event_id)
