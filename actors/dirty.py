@@ -13,6 +13,7 @@ from actors.domain.events import (
     HeartbeatAccepted,
     InstallationChanged,
     ItemAdded,
+    OfflinePlayed,
     PurchaseApplied,
     SessionEnded,
     SessionStarted,
@@ -47,7 +48,7 @@ class DirtyRows:
         self._anomalies: list[tuple[UserId, Anomaly]] = []
         self._outbox: list[OutboxRow] = []
 
-    def mark(self, user_id: UserId, home: Home, seq: Seq, first: int, events: Sequence[Event]) -> int:
+    def mark(self, user_id: UserId, home: Home, seq: Seq, first: int, events: Sequence[Event]) -> int:  # noqa: PLR0912  # one case an event
         """Takes in a user's events of one journal row, numbered from ``first``; returns the next number."""
         self.users[user_id] = None
         shard_id, term = home
@@ -62,6 +63,11 @@ class DirtyRows:
                 case SessionEnded(session_id=session_id, product_id=product_id):
                     self._sessions[session_id] = user_id
                     self._items[user_id, product_id] = None
+                case OfflinePlayed(session=played, live_session_id=live_session_id):
+                    self._sessions[played.session_id] = user_id
+                    self._items[user_id, played.product_id] = None
+                    if live_session_id is not None:
+                        self._sessions[live_session_id] = user_id
                 case ItemAdded(item=item):
                     self._items[user_id, item.product_id] = None
                 case InstallationChanged(product_id=product_id):

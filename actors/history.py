@@ -13,7 +13,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from actors.domain.ids import Micros, ProductId, SessionId, UserId
+from actors.domain.ids import ClientSessionId, Micros, ProductId, SessionId, UserId
 from actors.domain.model import EndReason, Platform
 
 STATS_DAYS = 14
@@ -24,7 +24,8 @@ STATS_PRODUCTS = 100
 
 
 class SessionRecord(Struct, frozen=True, kw_only=True):
-    """A session as the tables show it; ``ended_at``, ``duration_s`` and ``end_reason`` are None while it is live."""
+    """A session as the tables show it; ``ended_at``, ``duration_s`` and ``end_reason`` are None while it is live.
+    ``client_id`` is what the client called it that recorded it offline, None for all others."""
 
     session_id: SessionId
     product_id: ProductId
@@ -35,6 +36,7 @@ class SessionRecord(Struct, frozen=True, kw_only=True):
     end_reason: EndReason | None = None
     device_id: str = ""
     platform: Platform | None = None
+    client_id: ClientSessionId | None = None
 
 
 class HistoryPosition(Struct, frozen=True, kw_only=True):
@@ -70,7 +72,7 @@ class PlaytimeStats(Struct, frozen=True, kw_only=True):
 
     ``per_day`` has only days with play, oldest first, all within the last ``STATS_DAYS`` UTC days up to the day of
     ``now``; ``last_two_weeks_s`` is their sum. A session over midnight is split without losing or doubling a second:
-    a day gets floor(seconds from the session's start to the day's or the session's end) minus what the days before
+    a day gets floor(seconds that it counts from its start to the day's or the session's end) minus what the days before
     got. ``per_product`` is the ``STATS_PRODUCTS`` most played, most played first, ties by id; ``per_platform`` has
     all, most played first.
     """

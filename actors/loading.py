@@ -6,15 +6,26 @@ that wait for it with *unavailable*: they may be tried again.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from actors.batching import NaturalBatcher
-from actors.domain.ids import CommandId, Micros, SessionId, ShardId, Term, UserId
-from actors.domain.model import NOBODY, Aggregate, AppliedCommand, EndedSession, Library, NotLoaded, User
+from actors.domain.ids import CommandId, Micros, ProductId, SessionId, ShardId, Term, UserId
+from actors.domain.model import (
+    NOBODY,
+    Aggregate,
+    AppliedCommand,
+    EndedSession,
+    Library,
+    NotLoaded,
+    Past,
+    PastQuery,
+    User,
+)
 from actors.domain.replies import Unavailable
+from actors.domain.spans import Spans
 from actors.mailbox import Mailbox
 from actors.ports import EntityLoader, StoreUnavailable
 from actors.territory import Shard, Territory
@@ -22,6 +33,8 @@ from actors.territory import Shard, Territory
 log = logging.getLogger(__name__)
 
 LOADS_PER_BATCH = 500
+PASTS_PER_BATCH = 20
+"""A past may be many rows."""
 
 
 class _Key(NamedTuple):
@@ -29,6 +42,7 @@ class _Key(NamedTuple):
     term: Term
     user_id: UserId
     session_id: SessionId | None
+    past: PastQuery | None
 
 
 _Merge = Callable[[User], User]
@@ -46,10 +60,11 @@ class Loading:
             Aggregate.LIBRARY: NaturalBatcher(self._load_libraries, LOADS_PER_BATCH),
             Aggregate.COMMANDS: NaturalBatcher(self._load_commands, LOADS_PER_BATCH),
             Aggregate.ENDED_SESSION: NaturalBatcher(self._load_ended, LOADS_PER_BATCH),
+            Aggregate.PAST: NaturalBatcher(self._load_past, PASTS_PER_BATCH),
         }
 
     def request(self, shard: Shard, user_id: UserId, missing: NotLoaded) -> None:
-        key = _Key(shard.shard_id, shard.term, user_id, missing.session_id)
+        key = _Key(shard.shard_id, shard.term, user_id, missing.session_id, missing.past)
         self._batchers[missing.aggregate].add(key)
 
     def merge_arrivals(self) -> None:
@@ -93,6 +108,20 @@ class Loading:
             return
         self._hand_over((key, with_ended(key.session_id, found.get(key.session_id))) for key in keys if key.session_id)
 
+    async def _load_past(self, keys: list[_Key]) -> None:
+        asked = [(key, key.past) for key in keys if key.past is not None]
+        try:
+            known = await self._loader.ended_sessions([
+                (key.user_id, session_id) for key, query in asked for session_id in query.sessions
+            ])  # fmt: skip
+            counted = await self._loader.counted([(key.user_id, query.days) for key, query in asked])
+        except StoreUnavailable:
+            self._failed(keys)
+            return
+        self._hand_over(
+            (key, with_past(query, known, spans)) for (key, query), spans in zip(asked, counted, strict=True)
+        )
+
     def _hand_over(self, arrivals: Iterable[tuple[_Key, _Merge]]) -> None:
         self._arrived.extend(arrivals)
         self._mailbox.wake()
@@ -133,5 +162,18 @@ def with_ended(session_id: SessionId, session: EndedSession | None) -> _Merge:
         if session_id in user.ended or any(live.session_id == session_id for live in user.live):
             return user
         return replace(user, ended={**user.ended, session_id: session})
+
+    return merge
+
+
+def with_past(
+    query: PastQuery, known: Mapping[SessionId, EndedSession], counted: dict[ProductId, Spans] | None
+) -> _Merge:
+    """Notes what the tables say of some days and sessions. They say it of a moment when this user already waited for
+    it, so what has ended since is in memory."""
+
+    def merge(user: User) -> User:
+        found = {session_id: known.get(session_id) for session_id in query.sessions}
+        return replace(user, ended={**found, **user.ended}, past=Past(frozenset(query.days), counted))
 
     return merge

@@ -27,6 +27,10 @@ from actors.domain.ids import (
     UserId,
 )
 from actors.domain.model import Anomaly, AppliedCommand, EndedSession, Library, LibraryItem, LiveSession
+from actors.domain.spans import Spans
+
+MAX_COUNTED_SPANS = 10_000
+"""So many pieces of a user's past are looked at in one go."""
 
 
 class StoreError(Exception):
@@ -211,6 +215,11 @@ class EntityLoader(Protocol):
 
     async def ended_sessions(self, sessions: Sequence[tuple[UserId, SessionId]]) -> dict[SessionId, EndedSession]:
         """Those of the sessions that have ended and belong to the user named with them."""
+        ...
+
+    async def counted(self, asked: Sequence[tuple[UserId, Sequence[int]]]) -> list[dict[ProductId, Spans] | None]:
+        """For each user, of those UTC days (ascending): by product the time in which completed sessions lie. None for
+        one of whom that is more than ``MAX_COUNTED_SPANS``."""
         ...
 
 

@@ -52,7 +52,7 @@ class Residents:
         if shard is None or (user := shard.users.get(user_id)) is None:
             return False
         if user.live:
-            shard.users[user_id] = replace(user, library=None, ended={}, commands=None)
+            shard.users[user_id] = replace(user, library=None, ended={}, commands=None, past=None)
         else:
             del shard.users[user_id]
         return True

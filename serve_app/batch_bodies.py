@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from serve_app.bodies import Seconds, Time, Uuid
+from actors.domain.model import Platform
+from actors.domain.offline import MAX_SESSIONS
+from actors.domain.replies import OfflineRefusal
+from serve_app.bodies import DeviceId, Seconds, Time, Uuid
 from serve_app.errors import ErrorObject
 from serve_app.many_heartbeats import MAX_BEATS
 
@@ -46,3 +49,45 @@ class BeatResult(Struct, frozen=True):
 
 class BeatResults(Struct, frozen=True):
     data: list[BeatResult]
+
+
+class OfflineAttributes(Struct, frozen=True, forbid_unknown_fields=True):
+    product_id: Uuid
+    start_time: Time
+    end_time: Time
+    platform: Platform | None = None
+    device_id: DeviceId | None = None
+
+
+class OfflineData(Struct, frozen=True, forbid_unknown_fields=True):
+    """``id`` is a UUID that the client made for this session, once and for all."""
+
+    type: Literal["offlineSession"]
+    id: Uuid
+    attributes: OfflineAttributes
+
+
+class OfflineRequest(Struct, frozen=True, forbid_unknown_fields=True):
+    data: Annotated[list[OfflineData], Meta(min_length=1, max_length=MAX_SESSIONS)]
+
+
+class OfflineResultAttributes(Struct, frozen=True):
+    """``session_id`` is the id in the history, ``credited_seconds`` what no other session counts; or ``reason`` says
+    why the session was refused."""
+
+    session_id: Uuid | UnsetType = UNSET
+    credited_seconds: Seconds | UnsetType = UNSET
+    reason: OfflineRefusal | UnsetType = UNSET
+
+
+class OfflineSessionResult(Struct, frozen=True):
+    """``error`` stands beside a ``reason``."""
+
+    type: Literal["offlineSession"]
+    id: Uuid
+    attributes: OfflineResultAttributes
+    error: ErrorObject | UnsetType = UNSET
+
+
+class OfflineSessionResults(Struct, frozen=True):
+    data: list[OfflineSessionResult]

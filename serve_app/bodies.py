@@ -61,7 +61,9 @@ class StartRequest(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SessionAttributes(Struct, frozen=True):
-    """``end_time``, ``duration_seconds`` and ``end_reason`` are there once the session has ended."""
+    """``end_time``, ``duration_seconds`` and ``end_reason`` are there once the session has ended;
+    ``client_session_id``, the client's own UUID, if it was recorded offline. A duration leaves out what other sessions
+    of the product count."""
 
     product_id: Uuid
     start_time: Time
@@ -71,6 +73,7 @@ class SessionAttributes(Struct, frozen=True):
     end_reason: EndReason | UnsetType = UNSET
     platform: Platform | None = None
     device_id: str | None = None
+    client_session_id: Uuid | UnsetType = UNSET
 
 
 class Session(Struct, frozen=True):
@@ -197,6 +200,7 @@ def ended_session_body(session: EndedSession) -> Session:
         end_reason=session.end_reason,
         platform=session.platform,
         device_id=session.device_id or None,
+        client_session_id=UNSET if session.client_id is None else format_id(session.client_id),
     )
     return Session("playtimeSession", format_id(session.session_id), attributes)
 
@@ -211,6 +215,7 @@ def recorded_session_body(session: SessionRecord) -> Session:
         end_reason=UNSET if session.end_reason is None else session.end_reason,
         platform=session.platform,
         device_id=session.device_id or None,
+        client_session_id=UNSET if session.client_id is None else format_id(session.client_id),
     )
     return Session("playtimeSession", format_id(session.session_id), attributes)
 

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from msgspec import Struct
 
-from actors.domain.ids import ItemId, Micros, OrderId, ProductId, SessionId
+from actors.domain.ids import ClientSessionId, ItemId, Micros, OrderId, ProductId, SessionId
 from actors.domain.model import InstallationStatus, Platform
 
 ItemSort = Literal["name_asc", "last_played_desc", "added_desc", "playtime_desc"]
@@ -106,6 +106,25 @@ class ListOwned(Struct, frozen=True, array_like=True, tag=41, gc=False):
     limit: int = 1000
 
 
+class OfflinePlay(Struct, frozen=True, array_like=True, gc=False):
+    """A finished session as a client recorded it. ``session_id`` is ``offline.offline_session_id``."""
+
+    session_id: SessionId
+    client_id: ClientSessionId
+    product_id: ProductId
+    started_at: Micros
+    ended_at: Micros
+    device_id: str = ""
+    platform: Platform | None = None
+
+
+class AddOfflineSessions(Struct, frozen=True, array_like=True, tag=60, gc=False):
+    """R-PT-6. Each session is remembered for ever by its row."""
+
+    remembered: ClassVar[bool] = False
+    sessions: tuple[OfflinePlay, ...]
+
+
 Command = (
     StartSession
     | Heartbeat
@@ -119,4 +138,5 @@ Command = (
     | Settle
     | CheckAccess
     | ListOwned
+    | AddOfflineSessions
 )

@@ -4,7 +4,15 @@ included, so that replaying it gives the same state."""
 from msgspec import Struct
 
 from actors.domain.ids import Micros, OrderId, ProductId, SessionId
-from actors.domain.model import Anomaly, AppliedCommand, EndReason, InstallationStatus, LibraryItem, LiveSession
+from actors.domain.model import (
+    Anomaly,
+    AppliedCommand,
+    EndedSession,
+    EndReason,
+    InstallationStatus,
+    LibraryItem,
+    LiveSession,
+)
 
 
 class SessionStarted(Struct, frozen=True, array_like=True, tag=1, gc=False):
@@ -52,6 +60,15 @@ class CommandApplied(Struct, frozen=True, array_like=True, tag=8, gc=False):
     applied: AppliedCommand
 
 
+class OfflinePlayed(Struct, frozen=True, array_like=True, tag=60, gc=False):
+    """``total_playtime_s`` is the item's total with this session in it. ``live_session_id`` is the live session that
+    might come to count some of its time too, and must not."""
+
+    session: EndedSession
+    total_playtime_s: int
+    live_session_id: SessionId | None = None
+
+
 Event = (
     HeartbeatAccepted
     | SessionStarted
@@ -61,4 +78,5 @@ Event = (
     | InstallationChanged
     | AnomalyRecorded
     | CommandApplied
+    | OfflinePlayed
 )

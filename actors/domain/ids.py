@@ -13,6 +13,8 @@ UserId = NewType("UserId", bytes)
 ProductId = NewType("ProductId", bytes)
 ItemId = NewType("ItemId", bytes)
 SessionId = NewType("SessionId", bytes)
+ClientSessionId = NewType("ClientSessionId", bytes)
+"""A UUID that a client made for play it recorded itself; unique for its user alone."""
 OrderId = NewType("OrderId", bytes)
 CommandId = NewType("CommandId", bytes)
 

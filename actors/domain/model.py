@@ -12,7 +12,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from actors.domain.ids import CommandId, ItemId, Micros, OrderId, ProductId, SessionId
+from actors.domain.ids import ClientSessionId, CommandId, ItemId, Micros, OrderId, ProductId, SessionId
+from actors.domain.spans import Spans
 
 AcquisitionType = Literal["purchase", "gift", "key_activation", "family_shared_access", "free_to_play"]
 InstallationStatus = Literal["not_installed", "installing", "installed", "updating", "repair_needed", "error"]
@@ -55,10 +56,15 @@ class LiveSession(Struct, frozen=True, array_like=True, gc=False):
     device_id: str = ""
     platform: Platform | None = None
     too_fast: bool = False
+    counted_elsewhere: Spans = ()
 
 
 class EndedSession(Struct, frozen=True, array_like=True, gc=False):
-    """A completed session; ``duration_s`` is whole seconds from start to end (R-PT-4)."""
+    """A completed session; ``duration_s`` is whole seconds from start to end (R-PT-4), without what other sessions of
+    the same product count (``counted_elsewhere``, R-PT-6).
+
+    ``client_id`` is the UUID that the client gave to a session which it recorded offline, None for all others.
+    """
 
     session_id: SessionId
     product_id: ProductId
@@ -70,6 +76,8 @@ class EndedSession(Struct, frozen=True, array_like=True, gc=False):
     end_reason: EndReason
     device_id: str = ""
     platform: Platform | None = None
+    counted_elsewhere: Spans = ()
+    client_id: ClientSessionId | None = None
 
 
 class PurchaseKey(Struct, frozen=True, array_like=True, gc=False):
@@ -104,6 +112,17 @@ class Anomaly(Struct, frozen=True, array_like=True, gc=False):
     session_id: SessionId | None = None
 
 
+class Past(Struct, frozen=True):
+    """What the tables show of some UTC days: by product the time that completed sessions count.
+
+    Together with ``User.ended`` and ``User.live`` this is all there is of those days, as long as ``ended`` keeps what
+    ended since: the two are dropped together. ``counted`` is None when it is more than can be looked at.
+    """
+
+    days: frozenset[int]
+    counted: dict[ProductId, Spans] | None = field(default_factory=dict)
+
+
 class User(Struct, frozen=True):
     """The state of one user's actor.
 
@@ -117,6 +136,7 @@ class User(Struct, frozen=True):
     commands: dict[CommandId, AppliedCommand] | None = None
     last_event_at: Micros = Micros(0)
     limit_recorded_at: Micros = Micros(0)
+    past: Past | None = None
 
 
 NOBODY = User()
@@ -129,12 +149,23 @@ class Aggregate(Enum):
     LIBRARY = "library"
     COMMANDS = "commands"
     ENDED_SESSION = "ended_session"
+    PAST = "past"
+
+
+class PastQuery(Struct, frozen=True):
+    """The days and the offline sessions that a rule has to know of."""
+
+    days: tuple[int, ...]
+    sessions: tuple[SessionId, ...]
 
 
 class NotLoaded(Exception):
     """A rule needs what is not in memory. Nothing was decided; load it and decide again."""
 
-    def __init__(self, aggregate: Aggregate, session_id: SessionId | None = None) -> None:
-        super().__init__(aggregate, session_id)
+    def __init__(
+        self, aggregate: Aggregate, session_id: SessionId | None = None, past: PastQuery | None = None
+    ) -> None:
+        super().__init__(aggregate, session_id, past)
         self.aggregate = aggregate
         self.session_id = session_id
+        self.past = past

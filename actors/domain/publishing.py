@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from actors.domain.events import Event, ItemAdded, SessionEnded, SessionStarted
+from actors.domain.events import Event, ItemAdded, OfflinePlayed, SessionEnded, SessionStarted
 from actors.domain.ids import Micros, UserId, format_id, format_time
 
 
@@ -52,6 +52,22 @@ def published(user_id: UserId, event: Event) -> IntegrationEvent | None:
                     "total_playtime_seconds": event.total_playtime_s,
                     "ended_at": format_time(event.ended_at),
                     "end_reason": event.reason,
+                },
+            )
+        case OfflinePlayed(session=session):
+            return _event(
+                "library.playtime.session.ended.v1",
+                session.session_id,
+                session.ended_at,
+                {
+                    "user_id": format_id(user_id),
+                    "product_id": format_id(session.product_id),
+                    "session_id": format_id(session.session_id),
+                    "session_duration_seconds": session.duration_s,
+                    "total_playtime_seconds": event.total_playtime_s,
+                    "ended_at": format_time(session.ended_at),
+                    "end_reason": session.end_reason,
+                    "offline": True,
                 },
             )
         case ItemAdded(item=item):

@@ -81,6 +81,27 @@ class OwnedItems(Struct, frozen=True, array_like=True, tag=41, gc=False):
     more: bool
 
 
+OfflineRefusal = Literal[
+    "not_positive",
+    "in_future",
+    "too_long",
+    "id_reused",
+    "not_owned",
+    "before_acquisition",
+    "day_full",
+    "too_fragmented",
+]
+
+OfflineResult = int | OfflineRefusal
+"""The seconds that a session was credited with, or why it was not taken."""
+
+
+class OfflineResults(Struct, frozen=True, array_like=True, tag=60, gc=False):
+    """One result a session, in the order of the command; small, because it may be stored."""
+
+    results: tuple[OfflineResult, ...]
+
+
 class Refused(Struct, frozen=True, array_like=True, tag=20, gc=False):
     """``detail`` names what the refusal is about, in English."""
 
@@ -127,6 +148,7 @@ Answer = (
     | Done
     | AccessSince
     | OwnedItems
+    | OfflineResults
     | Refused
 )
 EngineOutcome = WrongShard | Overloaded | Unavailable | Failed

@@ -24,6 +24,7 @@ from actors.domain.replies import (
     SessionIsLive,
     SessionIsOver,
 )
+from actors.domain.spans import measure, within
 
 Decision = tuple[Sequence[Event], Answer]
 
@@ -183,7 +184,10 @@ def _totals(user: User) -> dict[ProductId, int]:
 
 def _end(session: LiveSession, at: Micros, reason: EndReason, totals: dict[ProductId, int]) -> SessionEnded:
     """Ends a session; ``totals`` is brought up to date, for when several end at once."""
-    duration_s = max(0, at - session.started_at) // SECOND
+    duration_us = max(0, at - session.started_at)
+    if session.counted_elsewhere:
+        duration_us -= measure(within(session.counted_elsewhere, (session.started_at, at)))
+    duration_s = duration_us // SECOND
     total = totals.get(session.product_id, 0) + duration_s
     totals[session.product_id] = total
     return SessionEnded(session.session_id, session.product_id, at, duration_s, reason, total)
@@ -201,6 +205,7 @@ def _ended(session: LiveSession, event: SessionEnded) -> EndedSession:
         end_reason=event.reason,
         device_id=session.device_id,
         platform=session.platform,
+        counted_elsewhere=within(session.counted_elsewhere, (session.started_at, event.ended_at)),
     )
 
 

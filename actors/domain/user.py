@@ -9,8 +9,9 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from actors.domain import access, library, sessions
+from actors.domain import access, library, offline, sessions
 from actors.domain.commands import (
+    AddOfflineSessions,
     AddPurchase,
     ChangeInstallation,
     CheckAccess,
@@ -33,6 +34,7 @@ from actors.domain.events import (
     HeartbeatAccepted,
     InstallationChanged,
     ItemAdded,
+    OfflinePlayed,
     PurchaseApplied,
     SessionEnded,
     SessionStarted,
@@ -65,6 +67,8 @@ def decide(user: User, command: Command, context: Context) -> Decision:  # noqa:
             return library.decide_list_items(user, command, context)
         case GetItem():
             return library.decide_get_item(user, command, context)
+        case AddOfflineSessions():
+            return offline.decide_offline(user, command, context)
         case Settle():
             return (), Done(changed=False)
         case CheckAccess():
@@ -110,6 +114,8 @@ def evolve(user: User, event: Event) -> User:
             return library.evolve_installation(user, event)
         case AnomalyRecorded():
             return _at(sessions.evolve_anomaly(user, event), event.anomaly.at)
+        case OfflinePlayed():
+            return _at(offline.evolve_offline(user, event), event.session.ended_at)
         case CommandApplied():
             return _remember(user, event.applied)
         case _:

@@ -20,6 +20,7 @@ from actors.domain.replies import (
     HeartbeatCounted,
     ItemsPage,
     LiveSessions,
+    OfflineResults,
     OneItem,
     Overloaded,
     OwnedItems,
@@ -161,6 +162,7 @@ class Deliverer:
                 | LiveSessions()
                 | AccessSince()
                 | OwnedItems()
+                | OfflineResults()
             ):
                 return await self._bury(item, "failed", f"unexpected {type(reply).__name__}", decoded.event_id)
             case _:

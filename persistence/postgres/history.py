@@ -21,7 +21,7 @@ from persistence.postgres.pool import ConnectionPool
 
 _COLUMNS: Final = """
 id as session_id, product_id, start_time as started_at, last_heartbeat_at, end_time as ended_at,
-duration_seconds as duration_s, end_reason, device_id, platform
+duration_seconds as duration_s, end_reason, device_id, platform, client_session_id as client_id
 """
 
 _FIRST_PAGE: Final = f"""
@@ -36,17 +36,18 @@ where user_id = $1 and ($2::uuid is null or product_id = $2) and (start_time, id
 order by start_time desc, id desc limit $3
 """
 
-# A day gets the whole seconds from a session's start to the day's end, less those to its beginning: every second is in
-# one day, and a session's days add up to its duration. $2 is the first day's midnight, $3 the one after the last day.
+# A day gets the whole seconds that a session counts from its start to the day's end, less those to the day's beginning:
+# every second is in one day, and a session's days add up to its duration. $2 is the first day's midnight, $3 the one
+# after the last day.
 _STATS: Final = """
 with mine as materialized (
-    select product_id, platform, start_time, end_time, duration_seconds
+    select product_id, platform, start_time, end_time, duration_seconds, counted_elsewhere
     from playtime_sessions where user_id = $1 and end_time is not null
 ),
 days as (
     select day, sum(
-        floor(extract(epoch from greatest(least(day + interval '1 day', end_time) - start_time, interval '0')))
-        - floor(extract(epoch from greatest(least(day, end_time) - start_time, interval '0')))
+        library_counted_seconds(start_time, least(day + interval '1 day', end_time), counted_elsewhere)
+        - library_counted_seconds(start_time, least(day, end_time), counted_elsewhere)
     ) as seconds
     from mine, generate_series(
         greatest(date_trunc('day', start_time, 'UTC'), $2::timestamptz),

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from actors.domain.ids import CommandId, SessionId, ShardId, UserId
+from actors.domain.ids import CommandId, ProductId, SessionId, ShardId, UserId
 from actors.domain.model import AppliedCommand, EndedSession, Library, LiveSession
+from actors.domain.spans import Spans
 from persistence.postgres import commands, library, purchases
 from persistence.postgres import sessions as playtime
 from persistence.postgres.pool import ConnectionPool
@@ -29,3 +30,6 @@ class PostgresEntityLoader:
 
     async def ended_sessions(self, sessions: Sequence[tuple[UserId, SessionId]]) -> dict[SessionId, EndedSession]:
         return await playtime.load_ended(self._pool, sessions)
+
+    async def counted(self, asked: Sequence[tuple[UserId, Sequence[int]]]) -> list[dict[ProductId, Spans] | None]:
+        return await playtime.load_counted(self._pool, asked)

@@ -12,6 +12,7 @@ from serve_app.errors import ApiError
 from serve_app.rest.health import health_router
 from serve_app.rest.items import items_router
 from serve_app.rest.many_heartbeats import many_heartbeats_router
+from serve_app.rest.offline import offline_router
 from serve_app.rest.openapi import complete
 from serve_app.rest.playtime import playtime_router
 from serve_app.rest.route import error_response
@@ -42,6 +43,7 @@ def rest_app(services: Services) -> RestApp:
     routers = [
         playtime_router(services),
         many_heartbeats_router(services),
+        offline_router(services),
         items_router(services),
         health_router(services),
     ]

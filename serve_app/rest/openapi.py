@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from serve_app.batch_bodies import BeatResults, BeatsRequest
+from serve_app.batch_bodies import BeatResults, BeatsRequest, OfflineRequest, OfflineSessionResults
 from serve_app.bodies import BASE, Document, Item, ItemList, Session, SessionList, StartRequest, Stats
 from serve_app.errors import CODES, ErrorDocument
 
@@ -20,6 +20,8 @@ _BODIES: Sequence[Any] = (
     Document[Stats],
     BeatsRequest,
     BeatResults,
+    OfflineRequest,
+    OfflineSessionResults,
     ErrorDocument,
 )
 _REFS, _SCHEMAS = msgspec.json.schema_components(_BODIES, ref_template=_REF)
@@ -223,6 +225,58 @@ MANY_HEARTBEATS = _route(
                     "data": [
                         {"type": "playtimeHeartbeat", "id": _SESSION, "attributes": {"user_id": _USER}},
                         {"type": "playtimeHeartbeat", "id": _ITEM},
+                    ]
+                },
+            ),
+        }
+    },
+)
+OFFLINE_SESSIONS = _route(
+    "Finished sessions that the client recorded offline; sending one again changes nothing",
+    {
+        200: _answer(
+            "One result a session, in the order of the request",
+            OfflineSessionResults,
+            {
+                "data": [
+                    {
+                        "type": "offlineSession",
+                        "id": _USER,
+                        "attributes": {"session_id": _SESSION, "credited_seconds": 3600},
+                    },
+                    {
+                        "type": "offlineSession",
+                        "id": _ITEM,
+                        "attributes": {"reason": "in_future"},
+                        "error": {
+                            "status": "422",
+                            "code": "OFFLINE_SESSION_IMPOSSIBLE",
+                            "title": CODES["OFFLINE_SESSION_IMPOSSIBLE"].ru,
+                            "detail": "…",
+                        },
+                    },
+                ]
+            },
+        )
+    },
+    *_FOR_USERS,
+    "UNSUPPORTED_MEDIA_TYPE",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": _json(
+                OfflineRequest,
+                {
+                    "data": [
+                        {
+                            "type": "offlineSession",
+                            "id": _USER,
+                            "attributes": {
+                                "product_id": _PRODUCT,
+                                "start_time": "2024-03-15T18:00:00Z",
+                                "end_time": "2024-03-15T19:00:00Z",
+                            },
+                        }
                     ]
                 },
             ),

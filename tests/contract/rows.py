@@ -3,7 +3,18 @@
 from typing import Any
 from uuid import uuid4
 
-from actors.domain.ids import SECOND, CommandId, ItemId, Micros, OrderId, ProductId, Seq, SessionId, UserId
+from actors.domain.ids import (
+    SECOND,
+    ClientSessionId,
+    CommandId,
+    ItemId,
+    Micros,
+    OrderId,
+    ProductId,
+    Seq,
+    SessionId,
+    UserId,
+)
 from actors.domain.model import Anomaly, AppliedCommand, EndedSession, LibraryItem, LiveSession
 from actors.ports import FlushBatch, OutboxRow, PurchaseRow
 
@@ -44,6 +55,7 @@ def live(**fields: Any) -> LiveSession:
         "device_id": "dév-🎮 'quoted\" {1,2} \\",
         "platform": "pc",
         "too_fast": True,
+        "counted_elsewhere": ((Micros(START + SECOND), Micros(START + 2 * SECOND + 1)),),
     }
     return LiveSession(**{**known, **fields})
 
@@ -60,6 +72,8 @@ def ended(**fields: Any) -> EndedSession:
         "end_reason": "takeover",
         "device_id": "NULL",
         "platform": "web",
+        "counted_elsewhere": ((START, Micros(START + 1)), (Micros(START + 3), Micros(START + SECOND))),
+        "client_id": ClientSessionId(uuid4().bytes),
     }
     return EndedSession(**{**known, **fields})
 
@@ -78,6 +92,8 @@ def end_of(session: LiveSession, duration_s: int = 7) -> EndedSession:
         end_reason="client",
         device_id=session.device_id,
         platform=session.platform,
+        counted_elsewhere=session.counted_elsewhere,
+        client_id=None,
     )
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from actors.domain.ids import SECOND, HostId, Micros, ProductId, SessionId, UserId, from_datetime
 from actors.domain.model import EndedSession, Platform
@@ -32,6 +33,7 @@ def at(day: date, hour: int = 0, minute: int = 0, second: float = 0) -> Micros:
 
 def played(start: int, end: int, product_id: ProductId | None = None, platform: Platform | None = "pc") -> EndedSession:
     return ended(
+        counted_elsewhere=(),
         product_id=product_id or new_product(),
         started_at=Micros(start),
         last_heartbeat_at=Micros(end),
@@ -196,6 +198,31 @@ async def test_days_add_up_to_the_sessions(world: World, spans: list[tuple[int, 
     assert stats.last_two_weeks_s == sum(day.seconds for day in stats.per_day) == stats.total_s
     assert sum(one.seconds for one in stats.per_product) == stats.total_s
     assert sum(one.seconds for one in stats.per_platform) == stats.total_s
+
+
+async def test_a_day_has_what_its_sessions_count_themselves(world: World) -> None:
+    """R-PT-6, R-PT-5: what another session counts is left out of the day it lies on; fractions add up to whole seconds
+    as in any other session."""
+    user, yesterday = new_user(), TODAY - timedelta(days=1)
+    begin, end = at(yesterday, 22), at(TODAY, 2)
+    elsewhere = (
+        (at(yesterday, 22), at(yesterday, 22, 30, 0.25)),
+        (at(yesterday, 23, 59), at(TODAY, 0, 1)),
+        (at(TODAY, 1, 59, 59.5), at(TODAY, 2)),
+    )
+    counted_us = (end - begin) - sum(hi - lo for lo, hi in elsewhere)
+    session = replace(played(begin, end), counted_elsewhere=elsewhere, duration_s=counted_us // SECOND)
+    await flushed(world, sessions_ended=[(user, session)])
+
+    stats = await world.history.stats(user, now=NOW)
+    first = 7200 - 1800 - 60 - 1
+    assert stats.per_day == [
+        DayPlaytime(day=yesterday, seconds=first),
+        DayPlaytime(day=TODAY, seconds=session.duration_s - first),
+    ]
+    assert stats.total_s == session.duration_s == 7200 - 1800 - 60 + 7200 - 60 - 1
+    (record,) = await world.history.page(user, product_id=None, before=None, limit=2)
+    assert (record.client_id, record.duration_s) == (session.client_id, session.duration_s)
 
 
 async def test_history_without_a_server_can_be_tried_again(world: World) -> None:

@@ -2,10 +2,11 @@
 
 import pytest
 
-from actors.domain.ids import SECOND, HostId, Micros, Seq, SessionId, ShardId, UserId, shard_of
-from actors.domain.model import Library
-from actors.ports import StoreUnavailable
-from tests.contract.rows import batch, command, ended, item, live, new_user, purchase
+from actors.domain.ids import SECOND, HostId, Micros, ProductId, Seq, SessionId, ShardId, UserId, shard_of
+from actors.domain.model import EndedSession, Library
+from actors.domain.spans import DAY_US
+from actors.ports import MAX_COUNTED_SPANS, StoreUnavailable
+from tests.contract.rows import START, batch, command, ended, item, live, new_product, new_user, purchase
 from tests.contract.world import World
 
 
@@ -91,9 +92,72 @@ async def test_loading_without_a_server_can_be_tried_again(world: World) -> None
         world.loader.libraries([user]),
         world.loader.commands([user]),
         world.loader.ended_sessions([(user, SessionId(bytes(16)))]),
+        world.loader.counted([(user, [1])]),
         world.map_reader.read_map(),
         world.supervisor.wanted_hosts(),
         world.clock.clock_origin(1.0),
     ):
         with pytest.raises(StoreUnavailable):
             await call
+
+
+async def test_the_time_that_sessions_count_is_known_by_day_and_product(world: World) -> None:
+    """R-PT-6: of the days asked for, for the user asked about; sessions that overlap are one piece, live and empty ones
+    none, and what lies on other days is cut off."""
+    user, stranger, (game, other) = new_user(), new_user(), (new_product(), new_product())
+    day = START // DAY_US
+
+    def played(product: ProductId, begin_s: float, end_s: float) -> EndedSession:
+        begin, end = (Micros(day * DAY_US + int(at * SECOND)) for at in (begin_s, end_s))
+        return ended(product_id=product, started_at=begin, ended_at=end, last_heartbeat_at=end)
+
+    mine = [
+        played(game, 100, 200.5),
+        played(game, 150, 300),
+        played(game, 300, 310),
+        played(game, 500, 600),
+        played(game, 700, 700),
+        played(other, -50, 20),
+        played(other, 86_400 - 10, 3 * 86_400 + 5),
+        played(other, 9 * 86_400, 9 * 86_400 + 1),
+    ]
+    theirs = played(game, 0, 1000)
+    alive = live(product_id=game, started_at=Micros(day * DAY_US))
+    await flushed(
+        world,
+        sessions_ended=[*((user, one) for one in mine), (stranger, theirs)],
+        sessions_live=[(user, alive)],
+    )
+
+    def at(*seconds: float) -> Micros:
+        return Micros(day * DAY_US + int(seconds[0] * SECOND))
+
+    today, both, later, nothing, of_stranger = await world.loader.counted([
+        (user, [day]), (user, [day, day + 2]), (user, [day + 2, day + 3, day + 20]), (user, []), (stranger, [day])
+    ])  # fmt: skip
+    of_game = ((at(100), at(310)), (at(500), at(600)))
+    assert today == {game: of_game, other: ((at(0), at(20)), (at(86_390), at(86_400)))}
+    assert both == {
+        game: of_game,
+        other: ((at(0), at(20)), (at(86_390), at(86_400)), (at(2 * 86_400), at(3 * 86_400))),
+    }
+    assert later == {other: ((at(2 * 86_400), at(3 * 86_400 + 5)),)}
+    assert nothing == {}
+    assert of_stranger == {game: ((at(0), at(1000)),)}
+    assert await world.loader.counted([]) == []
+
+
+async def test_a_past_of_too_many_pieces_is_not_loaded(world: World) -> None:
+    """Promises 6 and 7: what a user may make a host look at is bounded."""
+    user, other, game = new_user(), new_user(), new_product()
+    day = START // DAY_US
+    begins = [Micros(day * DAY_US + 2 * n * SECOND) for n in range(MAX_COUNTED_SPANS + 1)]
+    many = [
+        ended(product_id=game, started_at=begin, ended_at=Micros(begin + SECOND), last_heartbeat_at=begin)
+        for begin in begins
+    ]
+    await flushed(world, sessions_ended=[*((user, one) for one in many), (other, ended(product_id=game))])
+    too_many, few = await world.loader.counted([(user, [day]), (other, [day])])
+    assert too_many is None
+    assert few is not None
+    assert set(few) == {game}

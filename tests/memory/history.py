@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from actors.domain.ids import SECOND, Micros, ProductId, SessionId, UserId, from_datetime, to_datetime
 from actors.domain.model import EndedSession, LiveSession, Platform
+from actors.domain.spans import measure, minus, within
 from actors.history import (
     STATS_DAYS,
     STATS_PRODUCTS,
@@ -71,7 +72,13 @@ def _record(session: LiveSession | EndedSession) -> SessionRecord:
     )
     if isinstance(session, LiveSession):
         return record
-    return replace(record, ended_at=session.ended_at, duration_s=session.duration_s, end_reason=session.end_reason)
+    return replace(
+        record,
+        ended_at=session.ended_at,
+        duration_s=session.duration_s,
+        end_reason=session.end_reason,
+        client_id=session.client_id,
+    )
 
 
 def _stats(sessions: list[EndedSession], now: Micros) -> PlaytimeStats:
@@ -107,8 +114,9 @@ def _days_of(session: EndedSession) -> dict[date, int]:
     seconds: dict[date, int] = {}
     given = 0
     day = to_datetime(session.started_at).date()
+    counts = minus((session.started_at, session.ended_at), session.counted_elsewhere)
     while given < session.duration_s:
-        until = (min(_end_of(day), session.ended_at) - session.started_at) // SECOND
+        until = measure(within(counts, (session.started_at, _end_of(day)))) // SECOND
         seconds[day], given = until - given, until
         day += timedelta(days=1)
     return seconds

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
-from actors.domain.ids import SECOND, CommandId, SessionId, ShardId, UserId, shard_of
+from actors.domain.ids import SECOND, CommandId, ProductId, SessionId, ShardId, UserId, shard_of
 from actors.domain.model import AppliedCommand, EndedSession, Library, LiveSession, PurchaseKey
+from actors.domain.spans import Span, Spans, day_span, union, within
+from actors.ports import MAX_COUNTED_SPANS
 from tests.memory.database import MemoryDatabase
 from tests.memory.store_faults import Operation
 
@@ -61,3 +63,17 @@ class MemoryEntityLoader:
             return found
 
         return await self._database.unlocked(READ, work)
+
+    async def counted(self, asked: Sequence[tuple[UserId, Sequence[int]]]) -> list[dict[ProductId, Spans] | None]:
+        return await self._database.unlocked(READ, lambda: [self._counted(user_id, days) for user_id, days in asked])
+
+    def _counted(self, user_id: UserId, days: Sequence[int]) -> dict[ProductId, Spans] | None:
+        found: dict[ProductId, list[Span]] = {}
+        whole = union(day_span(day) for day in days)
+        for owner, session in self._tables.sessions.values():
+            if owner == user_id and isinstance(session, EndedSession):
+                of_those_days = within(whole, (session.started_at, session.ended_at))
+                if of_those_days:
+                    found.setdefault(session.product_id, []).extend(of_those_days)
+        merged = {product_id: union(spans) for product_id, spans in found.items()}
+        return None if sum(len(spans) for spans in merged.values()) > MAX_COUNTED_SPANS else merged

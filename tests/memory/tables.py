@@ -2,6 +2,8 @@
 
 from collections.abc import Container, Sequence
 
+from msgspec.structs import replace
+
 from actors.domain.ids import CommandId, HostId, ItemId, Micros, ProductId, Seq, SessionId, ShardId, UserId
 from actors.domain.model import Anomaly, AppliedCommand, EndedSession, LibraryItem, LiveSession
 from actors.fleet.ports import ProcessInfo
@@ -106,16 +108,7 @@ def _purchase_key(row: PurchaseRow) -> tuple[UserId, bytes, ProductId]:
 
 
 def _beaten(session: LiveSession, at: Micros, interval_s: int) -> LiveSession:
-    return LiveSession(
-        session_id=session.session_id,
-        product_id=session.product_id,
-        started_at=session.started_at,
-        last_heartbeat_at=at,
-        interval_s=interval_s,
-        device_id=session.device_id,
-        platform=session.platform,
-        too_fast=False,
-    )
+    return replace(session, last_heartbeat_at=at, interval_s=interval_s, too_fast=False)
 
 
 def _once(keys: Sequence[object], table: str) -> None:

@@ -1,5 +1,6 @@
 """One user's actor by hand: commands in, answers out, at a time the test sets."""
 
+from collections.abc import Iterable
 from itertools import count
 
 from msgspec.structs import replace
@@ -7,9 +8,10 @@ from msgspec.structs import replace
 from actors.domain.commands import AddPurchase, Command
 from actors.domain.context import Context, Policy
 from actors.domain.events import Event
-from actors.domain.ids import SECOND, CommandId, Micros, OrderId, ProductId
-from actors.domain.model import Library, NotLoaded, User
+from actors.domain.ids import SECOND, CommandId, Micros, OrderId, ProductId, SessionId
+from actors.domain.model import EndedSession, Library, NotLoaded, Past, User
 from actors.domain.replies import Answer
+from actors.domain.spans import Span, Spans, day_span, union, within
 from actors.domain.user import decide_once, evolve
 
 START = Micros(1_700_000_000 * SECOND)
@@ -25,7 +27,8 @@ OTHER_GAME = ProductId(an_id(0xB))
 
 
 class Actor:
-    """Everything is loaded from the start; ``ended`` look-ups of unknown sessions find nothing."""
+    """The library and the command ids are loaded from the start. What ended stays in memory until ``leaves_memory``;
+    from then on the look-ups of a rule find it in what the tables would show, and nothing else."""
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.user = User(library=Library(), commands={})
@@ -35,6 +38,8 @@ class Actor:
         self.interval_s = 60
         self.policy = policy or Policy()
         self._ids = count(1_000)
+        self._tables: dict[SessionId, EndedSession] = {}
+        self.loads: list[NotLoaded] = []
 
     def passes(self, seconds: float) -> None:
         self.now = Micros(self.now + int(seconds * SECOND))
@@ -54,6 +59,11 @@ class Actor:
         self.events.extend(events)
         return answer
 
+    def leaves_memory(self) -> None:
+        """As an idle user does, whose rows are flushed (``actors.residents``)."""
+        self._tables.update({one.session_id: one for one in self.user.ended.values() if one is not None})
+        self.user = replace(self.user, ended={}, past=None)
+
     def happened(self, kind: type) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]
 
@@ -61,9 +71,27 @@ class Actor:
         assert self.user.library is not None
         return self.user.library.items[product].total_playtime_s
 
+    def ended_session(self, session_id: SessionId) -> EndedSession:
+        """In memory or not."""
+        session = self.user.ended.get(session_id) or self._tables[session_id]
+        assert session is not None
+        return session
+
     def _without(self, missing: NotLoaded) -> User:
+        self.loads.append(missing)
+        if missing.past is not None:
+            known = {session_id: self._tables.get(session_id) for session_id in missing.past.sessions}
+            past = Past(frozenset(missing.past.days), self._counted(missing.past.days))
+            return replace(self.user, ended={**known, **self.user.ended}, past=past)
         assert missing.session_id is not None
-        return replace(self.user, ended={**self.user.ended, missing.session_id: None})
+        return replace(self.user, ended={**self.user.ended, missing.session_id: self._tables.get(missing.session_id)})
+
+    def _counted(self, days: Iterable[int]) -> dict[ProductId, Spans]:
+        found: dict[ProductId, list[Span]] = {}
+        for one in self._tables.values():
+            for day in days:
+                found.setdefault(one.product_id, []).extend(within(((one.started_at, one.ended_at),), day_span(day)))
+        return {product_id: union(spans) for product_id, spans in found.items()}
 
     def _context(self) -> Context:
         return Context(

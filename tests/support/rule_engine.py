@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from actors.domain.commands import AddPurchase, ChangeInstallation, Command, Heartbeat
 from actors.domain.context import Context, Policy
 from actors.domain.ids import SECOND, CommandId, Micros, OrderId, ProductId, SessionId, UserId, to_datetime
-from actors.domain.model import NOBODY, Aggregate, Library, NotLoaded, User
+from actors.domain.model import NOBODY, Aggregate, EndedSession, Library, NotLoaded, Past, User
 from actors.domain.replies import Reply, Unavailable
 from actors.domain.user import decide_once, evolve
 from actors.history import (
@@ -105,6 +105,11 @@ class RuleEngine:
                 events, answer = decide_once(user, command, command_id, self._context())
                 break
             except NotLoaded as missing:
+                if missing.past is not None:
+                    unknown: dict[SessionId, EndedSession | None] = dict.fromkeys(missing.past.sessions)
+                    past = Past(frozenset(missing.past.days))
+                    user = replace(user, ended={**unknown, **user.ended}, past=past)
+                    continue
                 if missing.aggregate is not Aggregate.ENDED_SESSION or missing.session_id is None:
                     raise
                 user = replace(user, ended={**user.ended, missing.session_id: None})
@@ -190,6 +195,7 @@ class RuleEngine:
                 end_reason=s.end_reason,
                 device_id=s.device_id,
                 platform=s.platform,
+                client_id=s.client_id,
             )
             for s in user.ended.values()
             if s is not None

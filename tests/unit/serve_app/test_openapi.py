@@ -13,6 +13,7 @@ ROUTES = {
     ("post", f"{SESSIONS}/{{session_id}}/heartbeat"),
     ("post", f"{SESSIONS}/{{session_id}}/end"),
     ("post", f"{BASE}/playtime/heartbeats"),
+    ("post", f"{SESSIONS}/offline"),
     ("get", SESSIONS),
     ("get", f"{SESSIONS}/active"),
     ("get", f"{BASE}/playtime/stats"),
