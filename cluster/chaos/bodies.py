@@ -50,8 +50,13 @@ class _Item(msgspec.Struct):
     attributes: _ItemAttributes
 
 
+class _Meta(msgspec.Struct):
+    stale_since: str | None = None
+
+
 class _Items(msgspec.Struct):
     data: list[_Item]
+    meta: _Meta = msgspec.field(default_factory=_Meta)
 
 
 class _StatsAttributes(msgspec.Struct):
@@ -83,10 +88,13 @@ def sessions_of(answer: Answer) -> list[SessionId]:
     return [session.session_id for session in _sessions.decode(answer.body).data]
 
 
-def totals_of(answer: Answer) -> dict[ProductId, int]:
+def totals_of(answer: Answer) -> dict[ProductId, int] | None:
+    """None if the page says of itself that it is stale: then it may lack what was acknowledged (promise 5)."""
+    page = _items.decode(answer.body)
+    if page.meta.stale_since is not None:
+        return None
     return {
-        ProductId(parse_id(item.attributes.product_id)): item.attributes.total_playtime_seconds
-        for item in _items.decode(answer.body).data
+        ProductId(parse_id(item.attributes.product_id)): item.attributes.total_playtime_seconds for item in page.data
     }
 
 

@@ -126,7 +126,7 @@ class Client:
         call = self._calls.begin(self.name, "shown", order.order_id)
         try:
             await self._shop.sell(self.name, self._user, order)
-            while not set(products) <= (await self._totals()).keys():
+            while not set(products) <= (await self._totals() or {}).keys():
                 if asyncio.get_running_loop().time() > call.began + SHOWN_PATIENCE_S:
                     raise Unanswered(f"purchase {order.order_id} did not show within {SHOWN_PATIENCE_S:.0f} s")
                 await asyncio.sleep(SHOWN_POLL_S)
@@ -229,7 +229,8 @@ class Client:
     async def _look(self, told: Told | None = None) -> None:
         """Reads are never older than what was acknowledged before (promise 5)."""
         known = self.history.before_reading()
-        self.history.saw_items(known, await self._totals())
+        if (totals := await self._totals()) is not None:
+            self.history.saw_items(known, totals)
         if told is None:
             answer = await self._get("stats", "/playtime/stats")
             self.history.saw_total(known, total_of(answer))
@@ -238,7 +239,8 @@ class Client:
         shown: Mapping[SessionId, None] = dict.fromkeys(sessions_of(answer))
         self.history.saw_live(known, shown, told)
 
-    async def _totals(self) -> dict[ProductId, int]:
+    async def _totals(self) -> dict[ProductId, int] | None:
+        """None of a stale page."""
         return totals_of(await self._get("items", "/items?limit=100"))
 
     async def _post(self, kind: str, path: str) -> Answer:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from cluster.chaos.proxy import TcpProxy
+from cluster.chaos.proxies import KAFKA, POSTGRES
 from cluster.chaos.stage import Stage, send
 from cluster.dev.process import ProcessId
 
@@ -84,35 +84,30 @@ async def _kill_all(stage: Stage) -> str:
     return f"{len(victims)} processes"
 
 
-def _between(name: str, parts: str, proxies: Callable[[Stage], Sequence[TcpProxy]]) -> list[Fault]:
+def _between(name: str, parts: str, proxies: Callable[[Stage], Sequence[str]]) -> list[Fault]:
     """Cut, stalled and slow connections."""
 
     async def cut(stage: Stage) -> str:
         for _ in range(CUTS):
-            for proxy in proxies(stage):
-                proxy.cut()
+            stage.proxies.cut(proxies(stage))
             await asyncio.sleep(stage.random.uniform(0.2, 2.0))
         return f"{CUTS} times"
 
     async def stall(stage: Stage) -> str:
-        for proxy in proxies(stage):
-            proxy.stall()
+        stage.proxies.stall(proxies(stage))
         try:
             await asyncio.sleep(SLOW_S)
         finally:
-            for proxy in proxies(stage):
-                proxy.flow()
+            stage.proxies.flow(proxies(stage))
         return f"for {SLOW_S:.0f} s"
 
     async def slow(stage: Stage) -> str:
         delay_s = stage.random.uniform(0.02, 0.2)
-        for proxy in proxies(stage):
-            proxy.delay_s = delay_s
+        stage.proxies.delay(proxies(stage), delay_s)
         try:
             await asyncio.sleep(SLOW_S)
         finally:
-            for proxy in proxies(stage):
-                proxy.delay_s = 0.0
+            stage.proxies.delay(proxies(stage), 0.0)
         return f"{delay_s * 1000:.0f} ms each way for {SLOW_S:.0f} s"
 
     return [
@@ -191,9 +186,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault(kind="kill-gcs", what="kill -9 of Ray's GCS, which has its own Redis", inject=_kill_gcs),
     Fault(kind="outage-gcs", what="kill -9 of Ray's GCS, which comes back after --outage-s", inject=_outage_gcs),
     Fault(kind="kill-gcs-redis", what="kill -9 of the GCS' Redis", inject=lambda stage: _kill_part(stage, "gcs-redis")),
-    *_between("postgres", "the service and Postgres", lambda stage: [stage.postgres]),
-    *_between("kafka", "the service and Kafka", lambda stage: [stage.kafka]),
-    *_between("link", "doors and hosts", lambda stage: list(stage.links.proxies.values())),
+    *_between("postgres", "the service and Postgres", lambda _stage: [POSTGRES]),
+    *_between("kafka", "the service and Kafka", lambda _stage: [KAFKA]),
+    *_between("link", "doors and hosts", lambda stage: stage.proxies.links),
     Fault(kind="disk-full", what="Postgres' disk is full for 15 s (root only)", inject=_disk_full),
 )
 

@@ -1,14 +1,14 @@
-"""Proxies between doors and hosts: a host's published address is replaced by that of its proxy.
+"""Doors reach hosts through proxies: a host's published address is replaced by that of its proxy.
 
 A trigger of this database alone does it, in the takeover's own transaction, so that no door ever learns the address
 behind; the engine knows nothing of it.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import asyncpg
 
-from cluster.chaos.proxy import Address, TcpProxy
+from cluster.chaos.proxy import Address
 
 INSTALL = """
 create table if not exists chaos_links (host_id integer primary key, proxy text not null, address text);
@@ -23,48 +23,38 @@ create or replace trigger chaos_link before update on hosts for each row
 """
 
 
-class LinkProxies:
-    """One proxy a host. ``dsn`` is Postgres' own address: what is done to the service's must not reach this."""
+async def install(dsn: str, ports: Mapping[int, int]) -> None:
+    """After the migrations, before the first host takes over. ``ports``: of the proxy of each host."""
+    connection = await asyncpg.connect(dsn, timeout=10.0, command_timeout=10.0)
+    try:
+        await connection.execute(INSTALL)
+        await connection.executemany(
+            "insert into chaos_links (host_id, proxy) values ($1, $2)",
+            [(number, f"127.0.0.1:{port}") for number, port in ports.items()],
+        )
+    finally:
+        await connection.close(timeout=10.0)
 
-    def __init__(self, dsn: str, hosts: int) -> None:
-        self._dsn = dsn
-        self._known: dict[int, Address] = {}
-        self.proxies = {number: TcpProxy(self._behind(number)) for number in range(hosts)}
 
-    async def start(self) -> None:
-        """After the migrations, before the first host takes over."""
-        for proxy in self.proxies.values():
-            await proxy.start()
-        connection = await asyncpg.connect(self._dsn, timeout=10.0, command_timeout=10.0)
+def address_behind(dsn: str, number: int) -> Callable[[], Awaitable[Address]]:
+    """Where host ``number`` listens now. ``dsn`` is Postgres' own address: what is done to the service's must not reach
+    this; while Postgres is away, no host has moved."""
+    known: list[Address] = []
+
+    async def upstream() -> Address:
         try:
-            await connection.execute(INSTALL)
-            await connection.executemany(
-                "insert into chaos_links (host_id, proxy) values ($1, $2)"
-                " on conflict (host_id) do update set proxy = excluded.proxy",
-                [(number, f"127.0.0.1:{proxy.port}") for number, proxy in self.proxies.items()],
-            )
-        finally:
-            await connection.close(timeout=10.0)
-
-    async def close(self) -> None:
-        for proxy in self.proxies.values():
-            await proxy.close()
-
-    def _behind(self, number: int) -> Callable[[], Awaitable[Address]]:
-        async def upstream() -> Address:
+            connection = await asyncpg.connect(dsn, timeout=2.0, command_timeout=2.0)
             try:
-                connection = await asyncpg.connect(self._dsn, timeout=2.0, command_timeout=2.0)
-                try:
-                    address = await connection.fetchval("select address from chaos_links where host_id = $1", number)
-                finally:
-                    await connection.close(timeout=2.0)
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                address = None  # Postgres is away; the host has not moved meanwhile
-            if address is not None:
-                host, _, port = address.rpartition(":")
-                self._known[number] = (host, int(port))
-            if number not in self._known:
-                raise ConnectionRefusedError(f"host {number} has no address yet")
-            return self._known[number]
+                address = await connection.fetchval("select address from chaos_links where host_id = $1", number)
+            finally:
+                await connection.close(timeout=2.0)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            address = None
+        if address is not None:
+            host, _, port = address.rpartition(":")
+            known[:] = [(host, int(port))]
+        if not known:
+            raise ConnectionRefusedError(f"host {number} has no address yet")
+        return known[0]
 
-        return upstream
+    return upstream

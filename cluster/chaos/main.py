@@ -1,6 +1,7 @@
 """`library chaos` itself: faults one after the other until it is enough, then the verdict."""
 
 import asyncio
+import logging
 import shutil
 import signal
 import tempfile
@@ -39,6 +40,7 @@ class Plan:
 
 def run(plan: Plan, console: Console) -> int:
     """The exit status. Mounts first: that must happen before there are threads."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that Kafka is away is what is wanted
     directory = plan.options.directory
     kinds = list(plan.only or KINDS)
     options = plan.options

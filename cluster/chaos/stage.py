@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from random import Random
 
 from cluster.chaos.disk import SmallDisk
-from cluster.chaos.links import LinkProxies
-from cluster.chaos.proxy import TcpProxy
+from cluster.chaos.proxies import Proxies
 from cluster.chaos.running import RunningLibrary, ServiceFailed
 from cluster.dev.part import Part
 from cluster.dev.process import ProcessId, start_token
 
 BACK_TIMEOUT_S = 120.0
 FREEZE_S = 20.0
+RIVAL_AFTER_S = 8.0
 RIVAL_TIMEOUT_S = 60.0
 
 
@@ -27,9 +27,7 @@ class Stage:
     why. Methods raise ``ServiceFailed`` when what was broken does not come back."""
 
     library: RunningLibrary
-    postgres: TcpProxy
-    kafka: TcpProxy
-    links: LinkProxies
+    proxies: Proxies
     disk: SmallDisk | None
     no_disk: str
     random: Random
@@ -71,12 +69,13 @@ class Stage:
         return f"away for {self.outage_s:.0f} s"
 
     async def two_writers(self) -> str:
-        """A host is frozen, another process takes it over; then both run."""
-        number = self.random.randrange(len(self.links.proxies))
+        """A host is frozen, its callers wait; another process takes it over; then both run."""
+        number = self.random.randrange(len(self.proxies.links))
         (frozen,) = await asyncio.to_thread(self.library.pids, f"host-{number}")
         process = ProcessId(pid=frozen, started=start_token(frozen) or "gone")
         process.send(signal.SIGSTOP)
         try:
+            await asyncio.sleep(RIVAL_AFTER_S)
             with (self.library.directory / "rival.log").open("ab") as log:
                 rival = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-m", "cluster.chaos.rival", str(number)),
@@ -85,7 +84,7 @@ class Stage:
                     stdout=log,
                     stderr=log,
                 )
-            await asyncio.sleep(FREEZE_S)
+            await asyncio.sleep(FREEZE_S - RIVAL_AFTER_S)
         finally:
             process.send(signal.SIGCONT)
         try:

@@ -12,6 +12,7 @@ from random import Random
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
+from cluster.chaos import links
 from cluster.chaos.caller import Caller
 from cluster.chaos.calls import Calls, Met
 from cluster.chaos.client import Pace
@@ -19,8 +20,7 @@ from cluster.chaos.crowd import Crowd
 from cluster.chaos.disk import SmallDisk
 from cluster.chaos.evidence import CANNOT_READ, Evidence
 from cluster.chaos.faults import Fault
-from cluster.chaos.links import LinkProxies
-from cluster.chaos.proxy import Address, TcpProxy
+from cluster.chaos.proxies import KAFKA, POSTGRES, Proxies, link
 from cluster.chaos.running import RunningLibrary, ServiceFailed
 from cluster.chaos.shop import open_shop
 from cluster.chaos.stage import Stage
@@ -253,32 +253,26 @@ class Trial:
 async def _set_up(options: Options, library: RunningLibrary, random: Random, leaving: AsyncExitStack) -> Stage:
     """Servers first, then the proxies, then the service that knows only these."""
     stack = library.stack
-    behind: dict[str, Address] = {}
-
-    async def upstream(name: str) -> Address:
-        return behind[name]
-
-    postgres, kafka = TcpProxy(lambda: upstream("postgres")), TcpProxy(lambda: upstream("kafka"))
-    for proxy in (postgres, kafka):
-        await proxy.start()
-        leaving.push_async_callback(proxy.close)
-    await asyncio.to_thread(stack.kafka.behind_proxy, kafka.port)
+    proxies = await Proxies.start(HOSTS)
+    leaving.push_async_callback(proxies.close)
+    await asyncio.to_thread(stack.kafka.behind_proxy, proxies.ports[KAFKA])
     await asyncio.to_thread(stack.up, ["postgres", "kafka"])
     dsn = stack.postgres.dsn()
-    behind["postgres"] = ("127.0.0.1", urlsplit(dsn).port or 0)
-    behind["kafka"] = ("127.0.0.1", stack.kafka.proxied_port)
+    proxies.lead_to(
+        dsn=dsn,
+        postgres=("127.0.0.1", urlsplit(dsn).port or 0),
+        kafka=("127.0.0.1", stack.kafka.proxied_port),
+    )
     await migrate(dsn)
-    links = LinkProxies(dsn, HOSTS)
-    await links.start()
-    leaving.push_async_callback(links.close)
+    await links.install(dsn, {number: proxies.ports[link(number)] for number in range(HOSTS)})
     await asyncio.to_thread(
-        lambda: library.start(POSTGRES_DSN=_through(dsn, postgres.port), KAFKA_BROKERS=f"127.0.0.1:{kafka.port}")
+        lambda: library.start(
+            POSTGRES_DSN=_through(dsn, proxies.ports[POSTGRES]), KAFKA_BROKERS=f"127.0.0.1:{proxies.ports[KAFKA]}"
+        )
     )
     return Stage(
         library=library,
-        postgres=postgres,
-        kafka=kafka,
-        links=links,
+        proxies=proxies,
         disk=options.disk,
         no_disk=options.no_disk,
         random=Random(random.random()),

@@ -40,7 +40,7 @@ import click
 @click.option(
     "--beat-every-s",
     type=click.IntRange(1, 150),
-    default=30,
+    default=60,
     show_default=True,
     help="Service time between two heartbeats of a session.",
 )
