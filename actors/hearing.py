@@ -1,7 +1,8 @@
 """Since when a client's silence counts (R-PT-3; ARCHITECTURE.md's "silence counts only while we could hear").
 
-A host is deaf while no door is linked to it, while it cannot commit, and while its process stood still. A session whose
-client was silent only because nobody could hear it must not end.
+A host is deaf while no door is linked to it, while it cannot commit, and while its process stood still. It may not have
+heard everybody when one of several doors lost its link or tries in vain to link: that door's clients are told to come
+back, and do, but are not heard here. A session whose client was silent only because nobody could hear it must not end.
 """
 
 from enum import Enum
@@ -40,8 +41,12 @@ class Hearing:
 
     def door_lost(self) -> None:
         self._doors -= 1
+        self._since = self._clock.now()
         if not self._doors:
             self.lost(Deafness.NO_DOOR)
+
+    def door_missed(self) -> None:
+        self._since = self._clock.now()
 
     def lost(self, cause: Deafness) -> None:
         self._causes.add(cause)

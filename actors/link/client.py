@@ -204,7 +204,7 @@ class DoorLink(FrameProtocol):
             return
         self._fail_overdue(now)
         self._ticks += 1
-        if self._ticks % PING_EVERY_TICKS == 0:
+        if self._ticks % PING_EVERY_TICKS == 0 and self.ready.done():  # the first thing a host may hear is the proof
             self.send(Kind.PING)
         self._ticker = self._loop.call_later(TICK_S, self._tick)
 

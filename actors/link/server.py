@@ -36,6 +36,10 @@ class LinkEvents(Protocol):
 
     def door_lost(self) -> None: ...
 
+    def door_missed(self) -> None:
+        """Somebody tried to link and could not: a slow network, or a door that gave up waiting."""
+        ...
+
 
 class LinkServer:
     """Listens from the moment the process begins, so that its address is known, and serves once it is ``open``."""
@@ -121,8 +125,12 @@ class HostLink(FrameProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.links.pop(self, None)
-        if self.role == "door" and self._server.events is not None:
+        if self._server.events is None:
+            return
+        if self.role == "door":
             self._server.events.door_lost()
+        elif self.role is None:
+            self._server.events.door_missed()
 
     def on_frame(self, kind: int, body: memoryview, form: Format) -> None:
         self.heard_at = self._server.loop_time()

@@ -21,7 +21,7 @@ from redis.exceptions import AuthenticationError
 
 from cluster.dev.errors import DevStackError
 from cluster.dev.guard import destroy_with_this_process
-from cluster.dev.process import ProcessId, start_token
+from cluster.dev.process import ProcessId, processes_where, start_token
 from cluster.dev.stack import DevStack
 from cluster.dev.watch import MAX_RESTARTS, PartDied, PartRestarted, watch
 
@@ -57,8 +57,7 @@ def processes_of(stack: DevStack) -> list[str]:
 
 
 def sessions(pids: list[int]) -> list[int]:
-    living = [pid for pid in psutil.pids() if start_token(pid) is not None]
-    return [pid for pid in living if os.getsid(pid) in pids]
+    return [process.pid for process in processes_where(lambda pid: os.getsid(pid) in pids)]
 
 
 def test_everything_comes_up_side_by_side_and_nothing_is_left_by_down(stack: DevStack) -> None:

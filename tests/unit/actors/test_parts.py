@@ -98,6 +98,22 @@ def test_a_second_door_keeps_the_host_hearing() -> None:
     assert not hearing.deaf
 
 
+def test_a_door_that_lost_its_link_or_found_none_has_clients_that_nobody_heard() -> None:
+    """R-PT-3: one door of two is cut off; its clients beat, and are told to come back."""
+    monotonic = Monotonic()
+    clock = ServiceClock(ORIGIN, Micros(0), monotonic)
+    hearing = Hearing(clock)
+    hearing.door_linked()
+    hearing.door_linked()
+    monotonic.at += 10
+    hearing.door_lost()
+    assert hearing.since(clock.now()) == clock.now()
+    monotonic.at += 10
+    hearing.door_missed()
+    assert hearing.since(clock.now()) == clock.now()
+    assert not hearing.deaf
+
+
 def pending(user: int = 1, command_id: int | None = None, answers: list[Reply] | None = None) -> Pending:
     replies = answers if answers is not None else []
     return Pending(

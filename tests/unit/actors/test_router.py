@@ -28,6 +28,8 @@ class Doors:
 
     def door_lost(self) -> None: ...
 
+    def door_missed(self) -> None: ...
+
 
 class OneHost:
     """Host 0 owns every shard; also the map's reader."""
