@@ -11,10 +11,10 @@ STAMP := $(VENV)/.installed
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint simulate bench proto clean lock install
+.PHONY: help run test lint simulate bench bench-recovery proto clean lock install
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Install everything into .venv
 
@@ -48,6 +48,10 @@ SEEDS ?= 0..10000
 
 simulate: $(STAMP) ## Run many simulated schedules, SEEDS=a..b
 	@$(BIN)/python -m tests.simulation $(SEEDS)
+
+bench-recovery: $(STAMP) ## All hosts killed with 100,000 and 1,000,000 live sessions (10 minutes)
+	@$(BIN)/python -m tests.benchmarks recovery --sessions 100000 $(BENCH)
+	@$(BIN)/python -m tests.benchmarks recovery --sessions 1000000 --journal-rows 100000 --steady-s 60 $(BENCH)
 
 bench: $(STAMP) ## What requests cost, beside other services (10 minutes); the last line is JSON
 	@$(BIN)/python -m tests.benchmarks $(BENCH)

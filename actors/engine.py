@@ -165,14 +165,18 @@ class Engine:
         """Samples the load and the gauges, and lets idle users leave also when nobody calls."""
         loop = asyncio.get_running_loop()
         at, cpu = loop.time(), self._cpu_seconds()
+        self._show_gauges()
         while True:
             await asyncio.sleep(HOUSEKEEPING_EVERY_S)
             now, cpu_now = loop.time(), self._cpu_seconds()
             queue = len(self.mailbox) / self._options.mailbox.pause_at
             self.pace.sample(max((cpu_now - cpu) / max(now - at, 1e-3), queue))
             at, cpu = now, cpu_now
-            self._metrics.interval_s = self.pace.interval_s()
-            self._metrics.serving_shards = self.territory.serving_count()
-            self._metrics.live_sessions = self.territory.live_sessions
-            self._metrics.resident_users = len(self.residents)
+            self._show_gauges()
             self.mailbox.wake()
+
+    def _show_gauges(self) -> None:
+        self._metrics.interval_s = self.pace.interval_s()
+        self._metrics.serving_shards = self.territory.serving_count()
+        self._metrics.live_sessions = self.territory.live_sessions
+        self._metrics.resident_users = len(self.residents)

@@ -93,7 +93,8 @@ class FlushLoop:
         """
         while not self._stopping:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), self._limits.interval_s)
+                async with asyncio.timeout(self._limits.interval_s):
+                    await self._asked.wait()
             self._asked.clear()
             await self.flush(boundary)
             self._answer_settled()

@@ -7,8 +7,8 @@ when it may not go on; the process then leaves, and a fresh one takes over.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +23,7 @@ from actors.metrics import HostMetrics
 from actors.ports import Claim, ClockStore, Deposed, EntityLoader, HostStore, StoreUnavailable
 from actors.recovery import replay_journal
 from actors.release import release_formats
+from actors.shard_loading import load_shards
 from actors.territory import Shard
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,8 @@ class Host:
         address = await links.listen(self._options.listen_address)
         try:
             self._lifecycle.move(HostState.TAKING_OVER)
-            claim = await self._take_over(address)
+            with self._timed("takeover"):
+                claim = await self._take_over(address)
             engine = self._engine = await self._recover(claim)
             self._lifecycle.move(HostState.RUNNING)
             links.open(claim.epoch, engine.mailbox, engine.hearing)
@@ -135,9 +137,14 @@ class Host:
         mine = [owner for owner in owners.values() if owner.host_id == self._options.host_id]
         for owner in mine:
             engine.territory.add(Shard(owner.shard_id, owner.term))
-        engine.ownership.install(await self._loader.live_sessions([owner.shard_id for owner in mine]))
-        replayed = await replay_journal(self._store, self._loader, engine.territory, engine.rows, self._formats)
-        engine.ownership.begin_serving(list(engine.territory))
+        with self._timed("load"):
+            await load_shards(self._loader, engine.territory, engine.ownership.install)
+        with self._timed("replay"):
+            replayed = await replay_journal(self._store, self._loader, engine.territory, engine.rows, self._formats)
+        with self._timed("begin"):
+            for shard in engine.territory:
+                engine.ownership.begin_serving(shard)
+                await asyncio.sleep(0)
         log.info(
             "host recovered",
             extra={
@@ -148,6 +155,13 @@ class Host:
             },
         )
         return engine
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        yield
+        self.metrics.recovery_seconds[phase] = clock() - began
 
     async def _serve(self, engine: Engine) -> None:
         commits = asyncio.create_task(engine.commits.run())

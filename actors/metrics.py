@@ -32,6 +32,7 @@ class HostMetrics:
         self.resident_users = 0
         self.live_sessions = 0
         self.serving_shards = 0
+        self.recovery_seconds: dict[str, float] = {}
 
     def batch_done(self, commands: int, committed: bool, seconds: float) -> None:
         self.commands += commands

@@ -7,19 +7,21 @@ are sent after the shard with its new term.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from actors.clock import ServiceClock
-from actors.domain.ids import HostId, ShardId, Term, UserId, shard_of
-from actors.domain.model import LiveSession
+from actors.domain.ids import HostId, ShardId, Term, UserId
+from actors.domain.model import NOBODY, LiveSession
 from actors.domain.replies import Reply, Unavailable, WrongShard
 from actors.domain.user import with_live_session
 from actors.expiry import Expiry
 from actors.lifecycle import ShardState
 from actors.mailbox import Mailbox, Pending
 from actors.ports import Deposed, EntityLoader, HostStore, ShardGift, ShardOwner, StoreUnavailable
+from actors.shard_loading import load_shards
 from actors.territory import Shard, Territory
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,7 @@ class Ownership:
         self._ask_for_flush = ask_for_flush
         self._asked = asyncio.Event()
         self._strangers: list[Pending] = []
-        self._loaded: list[tuple[list[Shard], list[tuple[UserId, LiveSession]]]] = []
+        self._loaded: deque[tuple[Shard, Sequence[tuple[UserId, LiveSession]]]] = deque()
         self._gifts: dict[ShardId, ShardGift] = {}
 
     def park(self, pending: Pending) -> None:
@@ -75,31 +77,31 @@ class Ownership:
         else:
             shard.parked.append(pending)
 
-    def install(self, sessions: Iterable[tuple[UserId, LiveSession]]) -> None:
-        """Puts loaded live sessions into the shards that are being loaded. At a batch boundary only."""
+    def install(self, shard: Shard, sessions: Sequence[tuple[UserId, LiveSession]]) -> None:
+        """Puts loaded live sessions into a shard that is being loaded. At a batch boundary only."""
+        users = shard.users
         for user_id, session in sessions:
-            shard = self._territory.get(shard_of(user_id))
-            if shard is not None and shard.lifecycle.state is ShardState.LOADING:
-                shard.users[user_id] = with_live_session(self._territory.user(shard, user_id), session)
-                self._territory.live_sessions += 1
+            users[user_id] = with_live_session(users.get(user_id, NOBODY), session)
+        self._territory.live_sessions += len(sessions)
 
-    def begin_serving(self, shards: Iterable[Shard]) -> None:
-        """The shards' state is complete: from now on their clients are heard. At a batch boundary only."""
-        now = self._clock.now()
-        for shard in shards:
-            for user_id, user in shard.users.items():
-                for session in user.live:
-                    self._expiry.watch(user_id, session)
-            shard.served_since = now
-            shard.lifecycle.move(ShardState.SERVING)
-            self._resume(shard)
+    def begin_serving(self, shard: Shard) -> None:
+        """The shard's state is complete: from now on its clients are heard. At a batch boundary only."""
+        for user_id, user in shard.users.items():
+            for session in user.live:
+                self._expiry.watch(user_id, session)
+        shard.served_since = self._clock.now()
+        shard.lifecycle.move(ShardState.SERVING)
+        self._resume(shard)
 
     def at_boundary(self) -> None:
-        """Shards that were loaded begin to be served, and what waited for them goes on."""
-        loaded, self._loaded = self._loaded, []
-        for shards, sessions in loaded:
-            self.install(sessions)
-            self.begin_serving(shards)
+        """A shard that was loaded begins to be served, and what waited for it goes on. One at a time: the users of
+        other shards are not to wait until all of them are in memory."""
+        if self._loaded:
+            shard, sessions = self._loaded.popleft()
+            self.install(shard, sessions)
+            self.begin_serving(shard)
+        if self._loaded:
+            self._mailbox.wake()
 
     def give(self, shard_ids: Iterable[ShardId], to_host: HostId) -> int:
         """Begins to give shards away, with the next flush; how many are on their way. Asking again changes nothing."""
@@ -135,7 +137,8 @@ class Ownership:
         """Reads ``shards`` every two seconds, and when a command of an unknown shard comes."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), READ_EVERY_S)
+                async with asyncio.timeout(READ_EVERY_S):
+                    await self._asked.wait()
             self._asked.clear()
             try:
                 await self._read()
@@ -179,13 +182,15 @@ class Ownership:
         return loading
 
     async def _load(self, shards: list[Shard]) -> None:
-        sessions = await self._loader.live_sessions([shard.shard_id for shard in shards])
-        self._loaded.append((shards, sessions))
-        log.info("shards loaded", extra={"shards": len(shards), "live_sessions": len(sessions)})
-        self._mailbox.wake()
+        def loaded(shard: Shard, sessions: Sequence[tuple[UserId, LiveSession]]) -> None:
+            self._loaded.append((shard, sessions))
+            self._mailbox.wake()
+
+        await load_shards(self._loader, shards, loaded)
+        log.info("shards loaded", extra={"shards": len(shards)})
 
     def _is_loaded(self, shard: Shard) -> bool:
-        return any(shard in shards for shards, _ in self._loaded)
+        return any(shard is loaded for loaded, _ in self._loaded)
 
     def _resume(self, shard: Shard) -> None:
         parked, shard.parked = shard.parked, []

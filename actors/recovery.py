@@ -4,12 +4,13 @@ The tables are the state as of ``flushed_seq``, the journal has the events since
 time-outs happen for clients that never return; other aggregates only for users whose events need them.
 """
 
-import logging
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 
 from actors.dirty import Home
 from actors.domain.events import CommandApplied, Event, HeartbeatAccepted
 from actors.domain.ids import Seq, UserId, shard_of
+from actors.domain.model import User
 from actors.domain.user import evolve
 from actors.flush_rows import FlushRows
 from actors.formats import Entry, Formats
@@ -18,9 +19,13 @@ from actors.loading import with_commands, with_library
 from actors.ports import EntityLoader, HostStore
 from actors.territory import Shard, Territory
 
-log = logging.getLogger(__name__)
-
+SLICE_ENTRIES = 2_000
+"""Entries of the journal that are decoded at once, and applied in one turn of the loop (10 ms): a journal at its
+high-water mark is not to be held decoded, and links and metrics are to be answered meanwhile."""
 LOAD_CHUNK = 2_000
+
+Row = tuple[Seq, int, list[tuple[UserId, list[Event]]]]
+"""A journal row, the size of its body, its entries."""
 
 
 class LostShard(Exception):
@@ -34,26 +39,73 @@ async def replay_journal(
 
     Raises ``UnreadableJournal``, ``StoreUnavailable`` or ``LostShard``; nothing is served then.
     """
+    replay = Replay(loader, territory, rows)
+    part: list[Row] = []
+    size = 0
+    async for seq, body in store.replay(rows.flushed_seq):
+        entries = list(decode_body(formats, body))
+        part.append((seq, len(body), entries))
+        size += len(entries)
+        if size >= SLICE_ENTRIES:
+            await replay.apply(part)
+            part, size = [], 0
+            await asyncio.sleep(0)
+    await replay.apply(part)
+    return replay.applied
 
-    def home(user_id: UserId) -> Home:
-        shard = shard_in(territory, user_id)
+
+class Replay:
+    """Applies journal rows in their order. What the tables say of a user is as of ``flushed_seq`` all the time, so it
+    is loaded when the first event needs it."""
+
+    def __init__(self, loader: EntityLoader, territory: Territory, rows: FlushRows) -> None:
+        self._loader = loader
+        self._territory = territory
+        self._rows = rows
+        self._shards: dict[UserId, Shard] = {}
+        self.applied = 0
+
+    async def apply(self, part: Sequence[Row]) -> None:
+        self._shards = {user_id: shard_in(self._territory, user_id) for _, _, entries in part for user_id, _ in entries}
+        await self._load([entry for _, _, entries in part for entry in entries])
+        for seq, size, entries in part:
+            for user_id, events in entries:
+                self._evolve(user_id, events)
+            self._rows.committed(seq, size, entries, self._home)
+        self.applied += len(part)
+
+    def _evolve(self, user_id: UserId, events: Sequence[Event]) -> None:
+        before = user = self._user(user_id)
+        for event in events:
+            user = evolve(user, event)
+        self._territory.live_sessions += len(user.live) - len(before.live)
+        self._shards[user_id].users[user_id] = user
+
+    def _home(self, user_id: UserId) -> Home:
+        shard = self._shards[user_id]
         return shard.shard_id, shard.term
 
-    journal: list[tuple[Seq, int, list[Entry]]] = []
-    async for seq, body in store.replay(rows.flushed_seq):
-        journal.append((seq, len(body), list(decode_body(formats, body))))
-    entries = [entry for _, _, row in journal for entry in row]
-    await _load(loader, territory, entries)
-    for seq, size, row in journal:
-        for user_id, events in row:
-            shard = shard_in(territory, user_id)
-            user = territory.user(shard, user_id)
+    async def _load(self, entries: Iterable[Entry]) -> None:
+        libraries: dict[UserId, None] = {}
+        commands: dict[UserId, None] = {}
+        for user_id, events in entries:
             for event in events:
-                user = evolve(user, event)
-            territory.live_sessions += len(user.live) - len(territory.user(shard, user_id).live)
-            shard.users[user_id] = user
-        rows.committed(seq, size, row, home)
-    return len(journal)
+                if type(event) is CommandApplied:
+                    commands[user_id] = None
+                elif type(event) is not HeartbeatAccepted:
+                    libraries[user_id] = None
+        for chunk in _chunks([user_id for user_id in libraries if self._user(user_id).library is None]):
+            for user_id, library in (await self._loader.libraries(chunk)).items():
+                self._merge(user_id, with_library(library))
+        for chunk in _chunks([user_id for user_id in commands if self._user(user_id).commands is None]):
+            for user_id, applied in (await self._loader.commands(chunk)).items():
+                self._merge(user_id, with_commands(applied))
+
+    def _merge(self, user_id: UserId, merge: Callable[[User], User]) -> None:
+        self._shards[user_id].users[user_id] = merge(self._user(user_id))
+
+    def _user(self, user_id: UserId) -> User:
+        return self._territory.user(self._shards[user_id], user_id)
 
 
 def shard_in(territory: Territory, user_id: UserId) -> Shard:
@@ -62,28 +114,6 @@ def shard_in(territory: Territory, user_id: UserId) -> Shard:
     if shard is None:
         raise LostShard(f"shard {shard_of(user_id)}")
     return shard
-
-
-async def _load(loader: EntityLoader, territory: Territory, entries: Iterable[Entry]) -> None:
-    libraries: dict[UserId, None] = {}
-    commands: dict[UserId, None] = {}
-    for user_id, events in entries:
-        if any(_needs_library(event) for event in events):
-            libraries[user_id] = None
-        if any(type(event) is CommandApplied for event in events):
-            commands[user_id] = None
-    for chunk in _chunks(list(libraries)):
-        for user_id, library in (await loader.libraries(chunk)).items():
-            shard = shard_in(territory, user_id)
-            shard.users[user_id] = with_library(library)(territory.user(shard, user_id))
-    for chunk in _chunks(list(commands)):
-        for user_id, known in (await loader.commands(chunk)).items():
-            shard = shard_in(territory, user_id)
-            shard.users[user_id] = with_commands(known)(territory.user(shard, user_id))
-
-
-def _needs_library(event: Event) -> bool:
-    return type(event) not in (HeartbeatAccepted, CommandApplied)
 
 
 def _chunks(users: list[UserId]) -> Iterable[list[UserId]]:

@@ -4,9 +4,12 @@ Live sessions always stay. Libraries, command ids and ended sessions leave when 
 for a while, or when too many are resident (least recently used first).
 """
 
+from itertools import islice
+
 from msgspec.structs import replace
 
 from actors.domain.ids import ShardId, UserId
+from actors.domain.model import NOBODY
 from actors.flush_rows import FlushRows
 from actors.mailbox import Mailbox
 from actors.territory import Territory
@@ -36,7 +39,7 @@ class Residents:
     def sweep(self, now: float) -> int:
         """Evicts who may go; how many did. At a batch boundary only."""
         evicted = 0
-        for user_id in list(self._touched)[:SWEEP]:
+        for user_id in list(islice(self._touched, SWEEP)):
             touched, shard_id = self._touched[user_id]
             if len(self._touched) <= self._limit and now - touched < self._idle_s:
                 break
@@ -52,7 +55,7 @@ class Residents:
         if shard is None or (user := shard.users.get(user_id)) is None:
             return False
         if user.live:
-            shard.users[user_id] = replace(user, library=None, ended={}, commands=None, past=None)
+            shard.users[user_id] = replace(user, library=None, ended=NOBODY.ended, commands=None, past=None)
         else:
             del shard.users[user_id]
         return True

@@ -188,7 +188,8 @@ class Router:
         while True:
             pause = MAP_EVERY_S if not self.unowned_shards else UNREACHABLE_MAP_EVERY_S
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), pause)
+                async with asyncio.timeout(pause):  # wait_for loses a cancellation that meets the event
+                    await self._asked.wait()
             self._asked.clear()
             try:
                 self._take_map(await self._reader.read_map())

@@ -87,7 +87,7 @@ class PurchaseKey(Struct, frozen=True, array_like=True, gc=False):
     product_id: ProductId
 
 
-class Library(Struct, frozen=True):
+class Library(Struct, frozen=True, gc=False):
     """All items of a user, and every purchase ever applied."""
 
     items: dict[ProductId, LibraryItem] = field(default_factory=dict)
@@ -112,7 +112,7 @@ class Anomaly(Struct, frozen=True, array_like=True, gc=False):
     session_id: SessionId | None = None
 
 
-class Past(Struct, frozen=True):
+class Past(Struct, frozen=True, gc=False):
     """What the tables show of some UTC days: by product the time that completed sessions count.
 
     Together with ``User.ended`` and ``User.live`` this is all there is of those days, as long as ``ended`` keeps what
@@ -123,8 +123,8 @@ class Past(Struct, frozen=True):
     counted: dict[ProductId, Spans] | None = field(default_factory=dict)
 
 
-class User(Struct, frozen=True):
-    """The state of one user's actor.
+class User(Struct, frozen=True, gc=False):
+    """The state of one user's actor. Nothing in it leads back to it, so the garbage collector need not know a million.
 
     ``live`` is always complete. ``ended`` holds the ended sessions that are in memory; None marks an id that was looked
     up and is not this user's. ``last_event_at`` keeps time from running backwards for this user.

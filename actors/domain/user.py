@@ -124,7 +124,8 @@ def evolve(user: User, event: Event) -> User:
 
 def with_live_session(user: User, session: LiveSession) -> User:
     """The state with a live session that was loaded, not started."""
-    return _at(replace(user, live=(*user.live, session)), session.last_heartbeat_at)
+    at = max(user.last_event_at, session.last_heartbeat_at)
+    return replace(user, live=(*user.live, session), last_event_at=at)
 
 
 REMEMBER_COMMANDS_US = 600 * SECOND

@@ -17,5 +17,13 @@ def counters(name: str, what: str, label: str, values: Mapping[str, float]) -> C
     return family
 
 
+def gauges(name: str, what: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    """One sample a value of ``label``."""
+    family = GaugeMetricFamily(name, what, labels=[label])
+    for key, value in sorted(values.items()):
+        family.add_metric([key], value)
+    return family
+
+
 def gauge(name: str, what: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, what, value=value)

@@ -7,7 +7,7 @@ from prometheus_client.registry import Collector
 
 from actors.metrics import HostMetrics
 from actors.telemetry import names
-from actors.telemetry.families import counter, counters, gauge
+from actors.telemetry.families import counter, counters, gauge, gauges
 
 
 class HostCollector(Collector):
@@ -50,4 +50,5 @@ class HostCollector(Collector):
         yield gauge(names.HOST_RESIDENT_USERS, "Users with more than live sessions in memory", host.resident_users)
         yield gauge(names.HOST_SHARDS, "Shards served", host.serving_shards)
         yield gauge(names.HOST_INTERVAL_SECONDS, "Heartbeat interval told to clients", host.interval_s)
+        yield gauges(names.HOST_RECOVERY_SECONDS, "What a takeover took", "phase", host.recovery_seconds)
         yield gauge(names.OUTBOX_BACKLOG, "Events not yet published, about", host.outbox_backlog)

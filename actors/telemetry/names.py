@@ -66,6 +66,10 @@ HOST_SHARDS = "library_host_serving_shards"
 HOST_INTERVAL_SECONDS = "library_host_heartbeat_interval_seconds"
 """Gauge: the heartbeat interval told to clients now; above the configured one the host is busy."""
 
+HOST_RECOVERY_SECONDS = "library_host_recovery_seconds"
+"""Gauge: how long this process took to become the host's writer, by ``phase``: ``takeover``, ``load`` (live sessions),
+``replay`` (the journal), ``begin`` (time-outs are watched again)."""
+
 HOST_EVICTED = "library_host_evicted_users"
 """Counter: users whose libraries left memory."""
 

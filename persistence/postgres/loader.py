@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from actors.domain.ids import CommandId, ProductId, SessionId, ShardId, UserId
 from actors.domain.model import AppliedCommand, EndedSession, Library, LiveSession
 from actors.domain.spans import Spans
-from persistence.postgres import commands, library, purchases
+from persistence.postgres import commands, library, live_sessions, purchases
 from persistence.postgres import sessions as playtime
 from persistence.postgres.pool import ConnectionPool
 
@@ -15,9 +15,10 @@ class PostgresEntityLoader:
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool = pool
+        self._products = live_sessions.KnownProducts()
 
     async def live_sessions(self, shards: Sequence[ShardId]) -> list[tuple[UserId, LiveSession]]:
-        return await playtime.load_live(self._pool, shards)
+        return await live_sessions.load_live(self._pool, shards, self._products)
 
     async def libraries(self, users: Sequence[UserId]) -> dict[UserId, Library]:
         """Two statements see one state: a user's rows don't change while its actor is not loaded."""

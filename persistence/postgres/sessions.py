@@ -6,7 +6,7 @@ A heartbeat's statement touches no indexed column, so that it stays on its page 
 from collections.abc import Sequence
 from typing import Final
 
-from actors.domain.ids import Micros, ProductId, SessionId, ShardId, UserId, format_time
+from actors.domain.ids import Micros, ProductId, SessionId, UserId, format_time
 from actors.domain.model import EndedSession, LiveSession
 from actors.domain.spans import Span, Spans, day_span, union
 from actors.ports import MAX_COUNTED_SPANS
@@ -67,16 +67,6 @@ from unnest($1::uuid[], $2::timestamptz[], $3::integer[]) as beat (id, at, inter
 where stored.id = beat.id and stored.end_time is null
 """
 
-_LIVE_COLUMNS: Final = """
-user_id, id, product_id, start_time, last_heartbeat_at, heartbeat_interval_seconds, device_id, platform,
-heartbeat_too_fast, counted_elsewhere
-"""
-
-LOAD_LIVE: Final = f"""
-select {_LIVE_COLUMNS} from playtime_sessions
-where library_shard(user_id) = any($1::smallint[]) and end_time is null
-"""
-
 LOAD_ENDED: Final = """
 select s.id, s.product_id, s.start_time, s.last_heartbeat_at, s.heartbeat_interval_seconds, s.end_time,
        s.duration_seconds, s.end_reason, s.device_id, s.platform, s.counted_elsewhere, s.client_session_id
@@ -102,9 +92,6 @@ merged as (
 numbered as (select n, row_number() over (partition by n) as place, product_id, span from merged)
 select n, place, product_id, lower(span) as lo, upper(span) as hi from numbered where place <= $5 + 1
 """
-
-_SHARDS_A_QUERY: Final = 8
-"""A million live sessions are 31,000 for so many shards: what one turn of the loop can make objects of."""
 
 
 async def flush_live(session: Session, live: Sequence[tuple[UserId, LiveSession]]) -> None:
@@ -156,23 +143,13 @@ async def flush_heartbeats(session: Session, beats: Sequence[tuple[SessionId, Mi
     await write_rows(session, HEARTBEATS, beats)
 
 
-async def load_live(pool: ConnectionPool, shards: Sequence[ShardId]) -> list[tuple[UserId, LiveSession]]:
-    """Every live session of these shards."""
-    found: list[tuple[UserId, LiveSession]] = []
-    for first in range(0, len(shards), _SHARDS_A_QUERY):
-        rows = await pool.fetch(LOAD_LIVE, shards[first : first + _SHARDS_A_QUERY])
-        for user_id, *fields, elsewhere in rows:
-            found.append((UserId(user_id), LiveSession(*(*fields, _spans(elsewhere)))))
-    return found
-
-
 async def load_ended(pool: ConnectionPool, asked: Sequence[tuple[UserId, SessionId]]) -> dict[SessionId, EndedSession]:
     """Those that have ended and belong to the user named with them."""
     if not asked:
         return {}
     rows = await pool.fetch(LOAD_ENDED, *columns(asked))
     return {
-        SessionId(session_id): EndedSession(*(session_id, *fields, _spans(elsewhere), client_id))
+        SessionId(session_id): EndedSession(*(session_id, *fields, spans(elsewhere), client_id))
         for session_id, *fields, elsewhere, client_id in rows
     }
 
@@ -205,5 +182,5 @@ def _spans_text(spans: Spans) -> str | None:
     return "{" + ",".join(format_time(at) for span in spans for at in span) + "}" if spans else None
 
 
-def _spans(times: Sequence[Micros] | None) -> Spans:
+def spans(times: Sequence[Micros] | None) -> Spans:
     return () if times is None else tuple(zip(times[::2], times[1::2], strict=True))

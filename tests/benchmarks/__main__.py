@@ -30,9 +30,10 @@ from tests.benchmarks.options import Options, read_options
 from tests.benchmarks.ours import BEATS, OurService
 from tests.benchmarks.peers.servers import build_go, fastapi_peer, go_peer
 from tests.benchmarks.peers.tables import create_tables
-from tests.benchmarks.recovery import Recovery, recover
+from tests.benchmarks.recovery import Recovery, choose_seeded, recover
 from tests.benchmarks.report import markdown, write_report
 from tests.benchmarks.rounds import Measurement, Rounds
+from tests.benchmarks.survival import recovery_run
 
 START_CONNECTIONS = 64
 TOPIC = "bench.events.v1"
@@ -183,7 +184,12 @@ class Run:
         )
 
 
+SURVIVAL = {"recovery": recovery_run.main}
+
+
 def main() -> int:
+    if len(sys.argv) > 1 and sys.argv[1] in SURVIVAL:
+        return SURVIVAL[sys.argv[1]](sys.argv[2:])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = read_options(sys.argv[1:])
     console = Console(highlight=False, soft_wrap=True)
@@ -205,7 +211,8 @@ def _run(run: Run) -> Results:
     ours, crowd, go = run.prepare()
     sessions, empty_bytes, played_bytes = run.play_in(ours, crowd)
     run.say("killing all hosts")
-    recovery = recover(ours, crowd, sessions, run.options.seeded_users)
+    chosen = choose_seeded(crowd.users, run.options.seeded_users)
+    recovery = recover(ours, [(crowd.tokens[number], sessions[number]) for number in chosen])
     run.say(f"all sessions are served again after {recovery.seconds:.1f} s")
     peers = [] if run.options.ours_only else run.start_peers(ours, crowd, sessions, go.result())
     run.compare(ours, peers)

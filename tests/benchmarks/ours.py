@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from actors.telemetry import names
 from cluster.dev.process import session_of
@@ -85,15 +86,29 @@ class OurService:
 
     def figure(self, name: str, **labels: str) -> float:
         """The sum over all processes of one of our metrics."""
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=SCRAPE_TIMEOUT_S) as answer:
-            page = answer.read().decode()
         return sum(
             sample.value
+            for sample in self._samples(name)
+            if all(sample.labels.get(label) == value for label, value in labels.items())
+        )
+
+    def _samples(self, name: str) -> list[Sample]:
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=SCRAPE_TIMEOUT_S) as answer:
+            page = answer.read().decode()
+        return [
+            sample
             for family in text_string_to_metric_families(page)
             for sample in family.samples
             if sample.name in (name, f"{name}_total")
-            and all(sample.labels.get(label) == value for label, value in labels.items())
-        )
+        ]
+
+    def slowest(self, name: str, by: str) -> dict[str, float]:
+        """The highest sample over all processes of one of our metrics, for each value of a label."""
+        highest: dict[str, float] = {}
+        for sample in self._samples(name):
+            value = sample.labels[by]
+            highest[value] = max(highest.get(value, 0.0), sample.value)
+        return highest
 
     def counters(self) -> Mapping[str, float]:
         return {

@@ -4,29 +4,43 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import aiohttp
 
 from actors.domain.ids import SHARD_COUNT, SessionId, UserId, format_id, shard_of
+from actors.telemetry import names
 from tests.benchmarks import cpu
-from tests.benchmarks.crowd import SESSIONS_PATH, Crowd
+from tests.benchmarks.crowd import SESSIONS_PATH
 from tests.benchmarks.failure import BenchmarkFailed
 from tests.benchmarks.ours import OurService
 
 TIMEOUT_S = 120.0
 RETRY_S = 0.02
 CONNECTIONS = 100
+BEGUN_CHECK_S = 0.02
+
+Seeded = Sequence[tuple[str, SessionId]]
+"""Users that must be answered: their tokens and sessions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recovery:
-    """Seconds since the kill: until the seeded users, some of every shard, were answered; until the hosts counted all
-    live sessions. ``host_bytes`` is the RSS of all hosts after it."""
+    """Seconds since the kill: until the seeded users, some of every shard, were answered; until the hosts serve every
+    shard and count all live sessions.
+
+    ``started_s``: until the last of the new processes had all modules and began to take over; ``phases``: seconds of
+    each phase of the slowest host's takeover, as it tells itself. ``host_cpu_s``: CPU of all new processes, from their
+    first instruction. ``former_bytes`` and ``host_bytes``: RSS of all hosts before and after.
+    """
 
     answered_s: float
     counted_s: float
+    started_s: float
+    phases: Mapping[str, float]
+    host_cpu_s: float
+    former_bytes: int
     host_bytes: int
 
     @property
@@ -34,27 +48,37 @@ class Recovery:
         return max(self.answered_s, self.counted_s)
 
 
-def recover(ours: OurService, crowd: Crowd, sessions: Sequence[SessionId], seeded: int) -> Recovery:
+def recover(ours: OurService, seeded: Seeded) -> Recovery:
     """Kills and waits. ``BenchmarkFailed`` if the count of live sessions is not what it was."""
     expected = ours.live_sessions()
     former = set(ours.host_pids())
-    chosen = choose_seeded(crowd.users, seeded)
+    former_bytes = sum(map(cpu.resident_bytes, former))
     for pid in former:
         os.kill(pid, signal.SIGKILL)
     killed = time.monotonic()
-    asyncio.run(_until_answered(ours.url, [(crowd.tokens[n], sessions[n]) for n in chosen], killed + TIMEOUT_S))
+    begun = asyncio.run(_until_answered(ours, former, seeded, killed + TIMEOUT_S))
     answered = time.monotonic()
-    counted = 0
-    while counted != expected:
+    while not _as_before(ours, expected):
         if time.monotonic() > killed + TIMEOUT_S:
+            counted = ours.live_sessions()
             raise BenchmarkFailed(f"after the hosts were killed there are {counted} live sessions, not {expected}")
-        counted = ours.live_sessions()
+        time.sleep(RETRY_S)
     done = time.monotonic()
+    new = set(ours.host_pids()) - former
+    spent = cpu.read(new)
     return Recovery(
         answered_s=answered - killed,
         counted_s=done - killed,
-        host_bytes=sum(cpu.resident_bytes(pid) for pid in set(ours.host_pids()) - former),
+        started_s=begun - killed,
+        phases=ours.slowest(names.HOST_RECOVERY_SECONDS, "phase"),
+        host_cpu_s=sum(one.ticks for one in spent.values()) * cpu.TICK_S,
+        former_bytes=former_bytes,
+        host_bytes=sum(map(cpu.resident_bytes, new)),
     )
+
+
+def _as_before(ours: OurService, expected: int) -> bool:
+    return ours.live_sessions() == expected and ours.figure(names.HOST_SHARDS) == SHARD_COUNT
 
 
 def choose_seeded(users: Sequence[UserId], count: int) -> list[int]:
@@ -71,14 +95,24 @@ def choose_seeded(users: Sequence[UserId], count: int) -> list[int]:
     return chosen
 
 
-async def _until_answered(url: str, seeded: Sequence[tuple[str, SessionId]], give_up: float) -> None:
+async def _until_answered(ours: OurService, former: Set[int], seeded: Seeded, give_up: float) -> float:
+    """Returns once all are answered: when the last of the new hosts had begun."""
     gate = asyncio.Semaphore(CONNECTIONS)
     try:
-        async with aiohttp.ClientSession(url) as client, asyncio.TaskGroup() as users:
+        async with aiohttp.ClientSession(ours.url) as client, asyncio.TaskGroup() as tasks:
+            begun = tasks.create_task(_until_begun(ours, former))
             for token, session_id in seeded:
-                users.create_task(_until_beaten(client, gate, token, session_id, give_up))
+                tasks.create_task(_until_beaten(client, gate, token, session_id, give_up))
     except* BenchmarkFailed as failed:
         raise failed.exceptions[0] from None
+    return begun.result()
+
+
+async def _until_begun(ours: OurService, former: Set[int]) -> float:
+    """When there are as many new hosts as there were."""
+    while len(set(ours.host_pids()) - former) < len(former):  # noqa: ASYNC110 - no event tells of another process
+        await asyncio.sleep(BEGUN_CHECK_S)
+    return time.monotonic()
 
 
 async def _until_beaten(

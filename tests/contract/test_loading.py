@@ -32,6 +32,21 @@ async def test_live_sessions_are_those_of_the_shards_asked_for(world: World) -> 
     assert await world.loader.live_sessions([ShardId(n) for n in range(256) if n not in inhabited]) == []
 
 
+async def test_a_live_session_is_loaded_as_it_was_written(world: World) -> None:
+    """R-DB-1: every field, with the ends of its range."""
+    sessions = [
+        (new_user(), live()),
+        (new_user(), live(device_id="", platform=None, too_fast=False, counted_elsewhere=())),
+        (new_user(), live(device_id="д" * 300, platform="mobile", interval_s=2**31 - 1)),
+        (new_user(), live(started_at=Micros(-1), last_heartbeat_at=Micros(946_684_800 * SECOND - 1), interval_s=0)),
+        (new_user(), live(last_heartbeat_at=Micros(4_102_444_800 * SECOND + 999_999), platform="web")),
+        (new_user(), live(counted_elsewhere=((Micros(5), Micros(7)), (Micros(9), Micros(1_800_000_000 * SECOND + 1))))),
+    ]
+    await flushed(world, sessions_live=sessions)
+    found = await world.loader.live_sessions([ShardId(n) for n in range(256)])
+    assert dict(found) == dict(sessions)
+
+
 async def test_everyone_asked_for_has_a_library(world: World) -> None:
     """An empty one for who has nothing: to be loaded is not to own."""
     rich, other, stranger = new_user(), new_user(), new_user()

@@ -176,6 +176,19 @@ def test_looks_come_when_their_second_has_passed_and_none_is_lost() -> None:
     assert len(wheel) == 0
 
 
+def test_a_look_is_bounded_however_many_sessions_end_in_one_second() -> None:
+    """Promise 7: after an outage a million deadlines may lie in one bucket."""
+    wheel = DeadlineWheel()
+    for number in range(1_000):
+        wheel.add(Micros(SECOND // 2), UserId(an_id(number % 7)), SessionId(an_id(number)))
+    seen: dict[SessionId, UserId] = {}
+    while due := wheel.due(Micros(5 * SECOND), limit=64):
+        assert len(due) <= 64
+        assert len(wheel) == 1_000 - len(seen) - len(due)
+        seen.update((session, user) for user, session in due)
+    assert seen == {an_id(number): an_id(number % 7) for number in range(1_000)}
+
+
 def test_an_entry_for_a_moment_that_is_past_comes_with_the_next_look() -> None:
     wheel = DeadlineWheel()
     wheel.due(Micros(100 * SECOND), limit=10)

@@ -244,3 +244,11 @@ async def test_a_link_over_tls_takes_only_those_of_its_own_authority(tmp_path: P
         host.cut()
     await router.close()
     await host.die()
+
+
+async def test_an_end_is_not_lost_when_the_map_is_asked_for_in_the_same_moment(router: Router) -> None:
+    """A door that drains must end: a cancellation that meets the event it waits for counts."""
+    await asyncio.sleep(0.1)
+    router._asked.set()
+    async with asyncio.timeout(5):
+        await router.close()
