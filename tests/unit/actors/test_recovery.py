@@ -43,7 +43,7 @@ class Place:
         self.loader = MemoryEntityLoader(self.database)
         self.store = MemoryHostStore(self.database, HOST)
         self.territory = Territory()
-        self.rows = FlushRows(Seq(0))
+        self.rows = FlushRows(Seq(0), FORMATS)
         self.users = [UserId(an_id(1_000_000 + number)) for number in range(players)]
         for shard in range(256):
             self.territory.add(Shard(ShardId(shard), Term(1)))
