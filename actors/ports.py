@@ -210,7 +210,8 @@ class EntityLoader(Protocol):
         ...
 
     async def commands(self, users: Sequence[UserId]) -> dict[UserId, dict[CommandId, AppliedCommand]]:
-        """The remembered command ids of every user asked for, of the last ten minutes of real time."""
+        """The remembered command ids of every user asked for: of the last ten minutes of real time those that doors
+        made, of the last 24 hours clients' keys."""
         ...
 
     async def ended_sessions(self, sessions: Sequence[tuple[UserId, SessionId]]) -> dict[SessionId, EndedSession]:

@@ -88,7 +88,7 @@ _ALL = (
     ErrorCode("USER_QUOTA_EXCEEDED", 422, "Превышена квота на облачные сохранения", "Savegame quota exceeded",
           "The user's savegames would exceed `USER_SAVEGAME_QUOTA_BYTES`", later=True),
     ErrorCode("IDEMPOTENCY_KEY_REUSED", 422, "Ключ идемпотентности уже использован", "Idempotency key reused",
-          "The same `Idempotency-Key` came with another request", later=True),
+          "The same `Idempotency-Key` came with another request in the last 24 hours"),
     ErrorCode("ACHIEVEMENT_RULE_NOT_MET", 422, "Условие достижения не выполнено", "Achievement rule not met",
           "A rule of the achievement is not met; `detail` names it", later=True),
     ErrorCode("WISHLIST_FULL", 422, "Список желаемого заполнен", "Wishlist is full",

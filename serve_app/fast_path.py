@@ -16,6 +16,7 @@ from serve_app.auth import Authenticator
 from serve_app.bodies import BASE
 from serve_app.error_answers import Described, ErrorAnswers
 from serve_app.errors import ApiError, new_trace_id
+from serve_app.idempotency import command_id_of
 from serve_app.metrics import DoorMetrics
 from serve_app.negotiation import accepts_json, check_body_type, trace_of
 from serve_app.outcomes import Answer
@@ -62,14 +63,14 @@ class SessionEndpoint:
         traceparent = by_name.get(b"traceparent")
         trace = None if traceparent is None else trace_of(traceparent)
         if verb == "heartbeat":
-            return await self._calls.heartbeat(user_id, session, trace)
+            return await self._calls.heartbeat(user_id, session, trace, command_id_of(headers, user_id, scope, b""))
         scope["trace_id"] = trace = trace or new_trace_id()
         if verb == "end":
-            return await self._calls.end(user_id, session, trace)
+            return await self._calls.end(user_id, session, trace, command_id_of(headers, user_id, scope, b""))
         body = await self._read(receive)
         if body:
             check_body_type(by_name.get(b"content-type"), by_name.get(b"content-encoding"))
-        return await self._calls.start(user_id, body, trace)
+        return await self._calls.start(user_id, body, trace, command_id_of(headers, user_id, scope, body))
 
     async def _read(self, receive: Receive) -> bytes:
         body = b""

@@ -31,15 +31,15 @@ class SessionCalls:
         self._start_request = msgspec.json.Decoder(StartRequest)
         self._encode = msgspec.json.Encoder().encode
 
-    async def start(self, user_id: UserId, body: bytes, trace: str) -> Answer:
-        """201 with a new session, 200 with the one this device already has."""
+    async def start(self, user_id: UserId, body: bytes, trace: str, key: CommandId | None = None) -> Answer:
+        """201 with a new session, 200 with the one this device already has. ``key``: of the request, if it has one."""
         asked = read_body(self._start_request, body).data.attributes
         command = StartSession(
             ProductId(read_body_id(asked.product_id, "/data/attributes/product_id")),
             asked.device_id or "",
             asked.platform,
         )
-        command_id = CommandId(os.urandom(16))
+        command_id = key or CommandId(os.urandom(16))
         reply = await self._actors.call(user_id, command, timeout_s=self._timeout_s, command_id=command_id, trace=trace)
         if type(reply) is not SessionIsLive:
             raise_for(reply)
@@ -52,16 +52,16 @@ class SessionCalls:
             (NEXT_HEARTBEAT, b"%d" % session.interval_s),
         )
 
-    async def heartbeat(self, user_id: UserId, session: str, trace: str | None) -> Answer:
+    async def heartbeat(self, user_id: UserId, session: str, trace: str | None, key: CommandId | None = None) -> Answer:
         """204; the session will not end before ``Library-Accepted-At``."""
         command = Heartbeat(_session_id(session))
-        reply = await self._actors.call(user_id, command, timeout_s=self._timeout_s, trace=trace)
+        reply = await self._actors.call(user_id, command, timeout_s=self._timeout_s, command_id=key, trace=trace)
         return counted_answer(reply)
 
-    async def end(self, user_id: UserId, session: str, trace: str) -> Answer:
+    async def end(self, user_id: UserId, session: str, trace: str, key: CommandId | None = None) -> Answer:
         """200 with the completed session, however often it is asked for."""
         command = EndSession(_session_id(session))
-        reply = await self._actors.call(user_id, command, timeout_s=self._timeout_s, trace=trace)
+        reply = await self._actors.call(user_id, command, timeout_s=self._timeout_s, command_id=key, trace=trace)
         if type(reply) is not SessionIsOver:
             raise_for(reply)
         _note("session ended", user_id, reply.session.session_id, trace)

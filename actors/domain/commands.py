@@ -125,6 +125,13 @@ class AddOfflineSessions(Struct, frozen=True, array_like=True, tag=60, gc=False)
     sessions: tuple[OfflinePlay, ...]
 
 
+class UseKey(Struct, frozen=True, array_like=True, tag=61, gc=False):
+    """Notes a client's key before the request that came with it becomes many commands, each with a key of its own
+    (``remembering.part_key``): another request with the same key is refused before anything is done."""
+
+    remembered: ClassVar[bool] = False
+
+
 Command = (
     StartSession
     | Heartbeat
@@ -139,4 +146,5 @@ Command = (
     | CheckAccess
     | ListOwned
     | AddOfflineSessions
+    | UseKey
 )

@@ -95,11 +95,15 @@ class Library(Struct, frozen=True, gc=False):
 
 
 class AppliedCommand(Struct, frozen=True, array_like=True, gc=False):
-    """A command's stored answer: ``reply`` is encoded by ``actors.domain.replies``; ``at`` is real time."""
+    """A command's stored answer: ``reply`` is encoded by ``actors.domain.replies``; ``at`` is real time.
+
+    ``request`` is a digest of the request that a client's key came with, empty for an id that a door made.
+    """
 
     command_id: CommandId
     at: Micros
     reply: bytes
+    request: bytes = b""
 
 
 class Anomaly(Struct, frozen=True, array_like=True, gc=False):

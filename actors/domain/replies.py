@@ -17,6 +17,8 @@ RefusalCode = Literal[
     "SESSION_NOT_FOUND",
     "SESSION_ENDED",
     "LIVE_SESSION_LIMIT_REACHED",
+    "IDEMPOTENCY_KEY_REUSED",
+    "RATE_LIMITED",
 ]
 
 

@@ -67,7 +67,7 @@ def decide_start(user: User, command: StartSession, context: Context) -> Decisio
         elif session.product_id != command.product_id:
             live.append(session)
         elif session.device_id == command.device_id:
-            return events, SessionIsLive(session, resumed=True)
+            return events, SessionIsLive(replace(session, counted_elsewhere=()), resumed=True)
         else:
             events.append(_end(session, session.last_heartbeat_at, "takeover", totals))
     if len(live) >= context.policy.max_live_sessions:
@@ -110,12 +110,12 @@ def decide_end(user: User, command: EndSession, context: Context) -> Decision:
     session = live_session(user, command.session_id)
     if session is None:
         ended = ended_session(user, command.session_id)
-        return (), Refused("SESSION_NOT_FOUND") if ended is None else SessionIsOver(ended)
+        return (), Refused("SESSION_NOT_FOUND") if ended is None else _is_over(ended)
     if is_silent(session, context):
         event = _end(session, session.last_heartbeat_at, "timeout", _totals(user))
     else:
         event = _end(session, context.now, "client", _totals(user))
-    return [event], SessionIsOver(_ended(session, event))
+    return [event], _is_over(_ended(session, event))
 
 
 def decide_expire(user: User, _command: ExpireSessions, context: Context) -> Decision:
@@ -207,6 +207,11 @@ def _ended(session: LiveSession, event: SessionEnded) -> EndedSession:
         platform=session.platform,
         counted_elsewhere=within(session.counted_elsewhere, (session.started_at, event.ended_at)),
     )
+
+
+def _is_over(session: EndedSession) -> SessionIsOver:
+    """Without the pieces of its time, which can be many and are the tables' business: an answer may be stored."""
+    return SessionIsOver(replace(session, counted_elsewhere=()))
 
 
 def _too_fast(session: LiveSession, context: Context) -> AnomalyRecorded:

@@ -9,7 +9,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from actors.domain import access, library, offline, sessions
+from actors.domain import access, library, offline, remembering, sessions
 from actors.domain.commands import (
     AddOfflineSessions,
     AddPurchase,
@@ -25,6 +25,7 @@ from actors.domain.commands import (
     ListOwned,
     Settle,
     StartSession,
+    UseKey,
 )
 from actors.domain.context import Context
 from actors.domain.events import (
@@ -39,9 +40,9 @@ from actors.domain.events import (
     SessionEnded,
     SessionStarted,
 )
-from actors.domain.ids import SECOND, CommandId, Micros
-from actors.domain.model import Aggregate, AppliedCommand, LiveSession, NotLoaded, User
-from actors.domain.replies import Answer, Done, Refused, decode_answer, encode_answer
+from actors.domain.ids import CommandId, Micros
+from actors.domain.model import LiveSession, User
+from actors.domain.replies import Answer, Done, Refused
 
 Decision = tuple[Sequence[Event], Answer]
 
@@ -69,7 +70,7 @@ def decide(user: User, command: Command, context: Context) -> Decision:  # noqa:
             return library.decide_get_item(user, command, context)
         case AddOfflineSessions():
             return offline.decide_offline(user, command, context)
-        case Settle():
+        case Settle() | UseKey():
             return (), Done(changed=False)
         case CheckAccess():
             return access.decide_check_access(user, command, context)
@@ -80,21 +81,20 @@ def decide(user: User, command: Command, context: Context) -> Decision:  # noqa:
 
 
 def decide_once(user: User, command: Command, command_id: CommandId | None, context: Context) -> Decision:
-    """``decide``, but a remembered command that has an id is decided once: its answer is part of its events.
+    """``decide``, but what has an id that is remembered is decided once: its answer is part of its events.
 
-    Refusals are not remembered: they changed nothing, and trying again may succeed. An acceptance that changed nothing
-    is: a start that found its session live must not start another one when it is delivered again after the end.
+    A door's own id counts for ``remembered`` commands, a client's key for every one. Refusals are not remembered: they
+    changed nothing, and trying again may succeed. An acceptance that changed nothing is: a start that found its session
+    live must not start another one when it is delivered again after the end.
     """
-    if command_id is None or not command.remembered:
+    if command_id is None or not (command.remembered or len(command_id) > remembering.ID_BYTES):
         return decide(user, command, context)
-    if user.commands is None:
-        raise NotLoaded(Aggregate.COMMANDS)
-    if (applied := user.commands.get(command_id)) is not None:
-        return (), decode_answer(applied.reply)
+    if (former := remembering.recalled(user, command_id, context.real_now)) is not None:
+        return (), former
     events, answer = decide(user, command, context)
     if isinstance(answer, Refused):
         return events, answer
-    return [*events, CommandApplied(AppliedCommand(command_id, context.real_now, encode_answer(answer)))], answer
+    return [*events, CommandApplied(remembering.applied_command(command_id, context.real_now, answer))], answer
 
 
 def evolve(user: User, event: Event) -> User:
@@ -117,7 +117,7 @@ def evolve(user: User, event: Event) -> User:
         case OfflinePlayed():
             return _at(offline.evolve_offline(user, event), event.session.ended_at)
         case CommandApplied():
-            return _remember(user, event.applied)
+            return remembering.evolve_applied(user, event.applied)
         case _:
             assert_never(event)
 
@@ -126,19 +126,6 @@ def with_live_session(user: User, session: LiveSession) -> User:
     """The state with a live session that was loaded, not started."""
     at = max(user.last_event_at, session.last_heartbeat_at)
     return replace(user, live=(*user.live, session), last_event_at=at)
-
-
-REMEMBER_COMMANDS_US = 600 * SECOND
-"""How long a door's command id is remembered: longer than any router tries (real time)."""
-
-
-def _remember(user: User, applied: AppliedCommand) -> User:
-    """Adds a command id and forgets those whose time is over, so that the memory of a busy user stays bounded."""
-    if user.commands is None:
-        raise NotLoaded(Aggregate.COMMANDS)
-    oldest = applied.at - REMEMBER_COMMANDS_US
-    kept = {known.command_id: known for known in user.commands.values() if known.at >= oldest}
-    return replace(user, commands={**kept, applied.command_id: applied})
 
 
 def _at(user: User, at: Micros) -> User:

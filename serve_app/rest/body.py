@@ -6,7 +6,9 @@ import msgspec
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from actors.domain.ids import CommandId, UserId
 from serve_app.fast_path import ClientGone
+from serve_app.idempotency import HEADER, command_id_of
 from serve_app.negotiation import check_body_type
 from serve_app.reading import read_body
 
@@ -16,6 +18,19 @@ T = TypeVar("T")
 async def body_of(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
     """``ApiError`` 400 for a body that is not what the route describes, 415 for one that is not JSON. Its size is
     bounded where it is received."""
+    return read_body(decoder, await raw_body_of(request))
+
+
+async def key_of(request: Request, user_id: UserId) -> CommandId | None:
+    """The command id of a POST's ``Idempotency-Key``, for every command that it becomes; None without one. ``ApiError``
+    400 for a key that is none. May be asked for before or after the body was read."""
+    if HEADER not in dict(request.scope["headers"]):
+        return None
+    return command_id_of(request.scope["headers"], user_id, request.scope, await raw_body_of(request))
+
+
+async def raw_body_of(request: Request) -> bytes:
+    """As often as it is asked for."""
     try:
         body = await request.body()
     except ClientDisconnect:
@@ -23,4 +38,4 @@ async def body_of(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
     if body:
         headers = dict(request.scope["headers"])
         check_body_type(headers.get(b"content-type"), headers.get(b"content-encoding"))
-    return read_body(decoder, body)
+    return body

@@ -22,7 +22,7 @@ from serve_app.bodies import BASE
 from serve_app.errors import ApiError, Language, error_objects, language_of
 from serve_app.outcomes import json_answer, raise_for
 from serve_app.reading import invalid_body, read_body_id
-from serve_app.rest.body import body_of
+from serve_app.rest.body import body_of, key_of
 from serve_app.rest.openapi import OFFLINE_SESSIONS
 from serve_app.rest.route import guarded_route, response
 from serve_app.rest.services import Services, caller, no_parameters, trace_id
@@ -53,7 +53,11 @@ def offline_router(services: Services) -> APIRouter:
         asked = (await body_of(request, decoder)).data
         plays = tuple(_play(user_id, one, f"/data/{n}") for n, one in enumerate(asked))
         reply = await services.actors.call(
-            user_id, AddOfflineSessions(plays), timeout_s=services.command_timeout_s, trace=trace_id(request)
+            user_id,
+            AddOfflineSessions(plays),
+            timeout_s=services.command_timeout_s,
+            command_id=await key_of(request, user_id),
+            trace=trace_id(request),
         )
         if not isinstance(reply, OfflineResults):
             raise_for(reply)

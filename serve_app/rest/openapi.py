@@ -9,6 +9,7 @@ import msgspec
 from serve_app.batch_bodies import BeatResults, BeatsRequest, OfflineRequest, OfflineSessionResults
 from serve_app.bodies import BASE, Document, Item, ItemList, Session, SessionList, StartRequest, Stats
 from serve_app.errors import CODES, ErrorDocument
+from serve_app.idempotency import PATTERN
 
 _REF = "#/components/schemas/{name}"
 _BODIES: Sequence[Any] = (
@@ -32,6 +33,7 @@ _ALWAYS = (
     "INTERNAL_ERROR", "SERVICE_UNAVAILABLE",
 )  # fmt: skip
 _FOR_USERS = ("UNAUTHENTICATED", "NOT_ACCEPTABLE", "RATE_LIMITED", "VALIDATION_ERROR")
+_FOR_POSTS = (*_FOR_USERS, "IDEMPOTENCY_KEY_REUSED")
 
 _PRODUCT = "5f1b0a52-3c41-4c0e-9a57-0d8f3f6f2f10"
 _SESSION = "8d2f4c1e-6b7a-4f0d-8c1b-2a3e4d5f6a7b"
@@ -168,7 +170,7 @@ SESSION_START = _route(
             "This device's live session", Document[Session], {"data": _LIVE_EXAMPLE}, _ACCEPTED_AT | _NEXT_HEARTBEAT
         ),
     },
-    *_FOR_USERS,
+    *_FOR_POSTS,
     "UNSUPPORTED_MEDIA_TYPE",
     "LIBRARY_ITEM_NOT_FOUND",
     "LIVE_SESSION_LIMIT_REACHED",
@@ -177,14 +179,14 @@ SESSION_START = _route(
 HEARTBEAT = _route(
     "Still playing",
     {204: _answer("Counted", headers=_ACCEPTED_AT | _NEXT_HEARTBEAT)},
-    *_FOR_USERS,
+    *_FOR_POSTS,
     "SESSION_NOT_FOUND",
     "SESSION_ENDED",
 )
 SESSION_END = _route(
     "Stop playing; repeating it gives the same answer",
     {200: _answer("The completed session", Document[Session], {"data": _ENDED_EXAMPLE}, _ACCEPTED_AT)},
-    *_FOR_USERS,
+    *_FOR_POSTS,
     "SESSION_NOT_FOUND",
 )
 MANY_HEARTBEATS = _route(
@@ -214,7 +216,7 @@ MANY_HEARTBEATS = _route(
             },
         )
     },
-    *_FOR_USERS,
+    *_FOR_POSTS,
     "UNSUPPORTED_MEDIA_TYPE",
     openapi_extra={
         "requestBody": {
@@ -259,7 +261,7 @@ OFFLINE_SESSIONS = _route(
             },
         )
     },
-    *_FOR_USERS,
+    *_FOR_POSTS,
     "UNSUPPORTED_MEDIA_TYPE",
     openapi_extra={
         "requestBody": {
@@ -335,6 +337,17 @@ HEALTH = _route("The process is alive", {200: _answer("Alive")})
 READY = _route("The process can serve users", {200: _answer("Ready")})
 METRICS = _route("Prometheus metrics of all processes of this node", {200: _answer("Text exposition")})
 
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": (
+        "A string of the client's own making, with or without quotes. For 24 hours the same request with the same key "
+        "gets the answer of the first one that was not refused, and changes nothing again"
+    ),
+    "schema": {"type": "string", "pattern": f"^({PATTERN})$"},
+    "example": '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
+}
 _OPEN = ("/healthz", "/readyz", "/metrics")
 
 
@@ -348,7 +361,9 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     components["examples"] = _EXAMPLES
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     for path, operations in document["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
+            if method == "post":
+                operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
             content = operation["responses"].get("422", {}).get("content", {}).get("application/json", {})
             if content.get("schema", {}).get("$ref", "").endswith("/HTTPValidationError"):
                 del operation["responses"]["422"]

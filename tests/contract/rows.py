@@ -101,8 +101,8 @@ def purchase(user_id: UserId) -> PurchaseRow:
     return PurchaseRow(user_id, OrderId(uuid4().bytes), new_product(), START)
 
 
-def command(at: Micros, reply: bytes = b"\x00reply\xff") -> AppliedCommand:
-    return AppliedCommand(CommandId(uuid4().bytes), at, reply)
+def command(at: Micros, reply: bytes = b"\x00reply\xff", request: bytes = b"") -> AppliedCommand:
+    return AppliedCommand(CommandId(uuid4().bytes), at, reply, request)
 
 
 def anomaly(**fields: Any) -> Anomaly:

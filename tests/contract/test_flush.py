@@ -36,7 +36,7 @@ async def test_every_field_of_every_row_comes_back_as_it_was(world: World) -> No
     ]
     lives = [live(), live(platform=None, device_id="", too_fast=False)]
     endeds = [ended(), ended(platform=None, device_id="", end_reason="timeout", duration_s=0)]
-    purchases, commands = [purchase(user), purchase(user)], [command(now), command(now, b"")]
+    purchases, commands = [purchase(user), purchase(user)], [command(now), command(now, b"", b"\x00request")]
     anomalies = [anomaly(), anomaly(kind="live_session_limit", session_id=None)]
     outbox = [outbox_row(user, 1, 0), outbox_row(user, 1, 1), outbox_row(user, 2**40, 0)]
 

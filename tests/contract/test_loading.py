@@ -3,7 +3,7 @@
 import pytest
 
 from actors.domain.ids import SECOND, HostId, Micros, ProductId, Seq, SessionId, ShardId, UserId, shard_of
-from actors.domain.model import EndedSession, Library
+from actors.domain.model import AppliedCommand, EndedSession, Library
 from actors.domain.spans import DAY_US
 from actors.ports import MAX_COUNTED_SPANS, StoreUnavailable
 from tests.contract.rows import START, batch, command, ended, item, live, new_product, new_user, purchase
@@ -83,6 +83,21 @@ async def test_housekeeping_keeps_remembered_commands(world: World) -> None:
         await world.supervisor.keep_partitions()
 
     assert (await world.loader.commands([user]))[user] == {recent.command_id: recent}
+
+
+async def test_a_clients_key_is_loaded_for_a_day_and_a_doors_id_for_ten_minutes(world: World) -> None:
+    """Promise 2: each kind as long as it may come again."""
+    user, now = new_user(), await world.now()
+
+    def aged(minutes: int, request: bytes) -> AppliedCommand:
+        return command(Micros(now - minutes * 60 * SECOND), request=request)
+
+    kept = [aged(9, b""), aged(11, b"r"), aged(24 * 60 - 1, b"r")]
+    gone = [aged(11, b""), aged(24 * 60 + 1, b"r")]
+    await flushed(world, commands=[(user, one) for one in (*kept, *gone)])
+    assert (await world.loader.commands([user]))[user] == {one.command_id: one for one in kept}
+    await world.supervisor.keep_partitions()
+    assert (await world.loader.commands([user]))[user] == {one.command_id: one for one in kept}
 
 
 async def test_an_ended_session_is_found_by_its_owner_only(world: World) -> None:

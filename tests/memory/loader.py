@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from actors.domain.ids import SECOND, CommandId, ProductId, SessionId, ShardId, UserId, shard_of
+from actors.domain.ids import CommandId, ProductId, SessionId, ShardId, UserId, shard_of
 from actors.domain.model import AppliedCommand, EndedSession, Library, LiveSession, PurchaseKey
+from actors.domain.remembering import REMEMBER_IDS_US, REMEMBER_KEYS_US
 from actors.domain.spans import Span, Spans, day_span, union, within
 from actors.ports import MAX_COUNTED_SPANS
 from tests.memory.database import MemoryDatabase
 from tests.memory.store_faults import Operation
 
-REMEMBERED_US = 600 * SECOND
 READ = Operation("read")
 
 
@@ -46,11 +46,11 @@ class MemoryEntityLoader:
         return await self._database.unlocked(READ, lambda: {user_id: self._commands(user_id) for user_id in users})
 
     def _commands(self, user_id: UserId) -> dict[CommandId, AppliedCommand]:
-        oldest = self._database.clock.now() - REMEMBERED_US
+        now = self._database.clock.now()
         return {
             one.command_id: one
             for (owner, _, _), one in self._tables.commands.items()
-            if owner == user_id and one.at > oldest
+            if owner == user_id and one.at > now - (REMEMBER_KEYS_US if one.request else REMEMBER_IDS_US)
         }
 
     async def ended_sessions(self, sessions: Sequence[tuple[UserId, SessionId]]) -> dict[SessionId, EndedSession]:

@@ -94,7 +94,8 @@ def test_a_live_session_counts_up_to_its_last_beat_and_leaves_the_rest_to_offlin
             actor.passes(5)
             answer = actor.ask(EndSession(live.session.session_id))
             assert isinstance(answer, SessionIsOver)
-            assert answer.session.counted_elsewhere == ((START + 60 * SECOND, START + 165 * SECOND),)
+            ended_session = actor.ended_session(live.session.session_id)
+            assert ended_session.counted_elsewhere == ((START + 60 * SECOND, START + 165 * SECOND),)
         else:
             actor.passes(HOUR)
             answer = actor.ask(EndSession(live.session.session_id))
