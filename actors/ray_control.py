@@ -85,6 +85,7 @@ class RayControl:
 async def _bounded(call: Awaitable[T], timeout_s: float) -> T:
     """Ray's own errors and a time that is over are the same to the supervisor: not now."""
     try:
-        return await asyncio.wait_for(call, timeout_s)
+        async with asyncio.timeout(timeout_s):
+            return await call
     except (ray.exceptions.RayError, ValueError, TimeoutError, RuntimeError) as failed:
         raise ControlFailed(f"{type(failed).__name__}: {failed}") from failed

@@ -188,7 +188,7 @@ class Router:
         while True:
             pause = MAP_EVERY_S if not self.unowned_shards else UNREACHABLE_MAP_EVERY_S
             with suppress(TimeoutError):
-                async with asyncio.timeout(pause):  # wait_for loses a cancellation that meets the event
+                async with asyncio.timeout(pause):
                     await self._asked.wait()
             self._asked.clear()
             try:

@@ -63,7 +63,8 @@ class Membership:
     async def _stay(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), ANNOUNCE_EVERY_S)
+                async with asyncio.timeout(ANNOUNCE_EVERY_S):
+                    await self._asked.wait()
             self._asked.clear()
             try:
                 await self._announce()

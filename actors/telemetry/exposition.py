@@ -81,7 +81,8 @@ class MetricsSocket:
     async def _show(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             writer.write(generate_latest(self._registry))
-            await asyncio.wait_for(writer.drain(), SEND_TIMEOUT_S)
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await writer.drain()
         except (OSError, TimeoutError) as error:
             _log.debug("a scrape was not read to its end: %s", error)
         finally:

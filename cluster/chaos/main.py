@@ -109,7 +109,8 @@ async def _inject_all(
         if trial.stage.library.ended:
             return injected
         with suppress(TimeoutError):
-            await asyncio.wait_for(cut.wait(), random.uniform(*PAUSE_S))
+            async with asyncio.timeout(random.uniform(*PAUSE_S)):
+                await cut.wait()
     return injected
 
 

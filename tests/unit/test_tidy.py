@@ -53,6 +53,13 @@ def test_no_rule_and_no_engine_part_reads_a_wall_clock() -> None:
         assert not WALL_CLOCKS & set(calls(ast.parse(path.read_text()))), path
 
 
+def test_no_wait_loses_a_cancellation() -> None:
+    """Python 3.11's ``wait_for`` drops one that comes just when what it waits for is done, and a loop around it never
+    ends. ``asyncio.timeout`` does not."""
+    for path in sources():
+        assert ("asyncio", "wait_for") not in set(calls(ast.parse(path.read_text()))), path
+
+
 def test_ray_decorators_stand_in_their_wrappers_alone() -> None:
     """Ray pickles such classes by value: they must close over nothing."""
     decorated = {
