@@ -7,3 +7,7 @@ class ServiceError(Exception):
 
 class DemoError(Exception):
     """The demo user could not be set up."""
+
+
+class CallError(Exception):
+    """A gRPC call could not be made, or was refused; the text says what to do."""

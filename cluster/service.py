@@ -23,11 +23,12 @@ from actors.ray_service import RayService
 from cluster.errors import ServiceError
 from cluster.settings import Settings
 from cluster.wiring import ingress, relay, supervisor
-from serve_app.ray_api import LibraryApi
+from serve_app.ray_api import LibraryApi, LibraryRpc
 
 log = logging.getLogger(__name__)
 
 APPLICATION = "library"
+RPC_APPLICATION = "library-rpc"
 CONNECT_TIMEOUT_S = 20.0
 READY_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 20.0
@@ -64,12 +65,14 @@ def start(settings: Settings, progress: Progress) -> None:
     progress("doors")
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(proxy_location="Disabled")
-    serve.run(doors(settings, plain), name=APPLICATION, route_prefix=None)
+    serve.run(doors(settings, LibraryApi, "cluster.wiring.door:make", plain), name=APPLICATION, route_prefix=None)
+    if settings.grpc.doors == "own":
+        rpc = doors(settings, LibraryRpc, "cluster.wiring.rpc:make", plain)
+        serve.run(rpc, name=RPC_APPLICATION, route_prefix=None)
 
 
-def doors(settings: Settings, plain: dict[str, Any]) -> Any:
-    """The deployment of the REST doors."""
-    deployment: Any = LibraryApi  # what the decorator made of the class
+def doors(settings: Settings, deployment: Any, factory: str, plain: dict[str, Any]) -> Any:
+    """A deployment of doors; ``factory`` makes what lives in each of its processes."""
     return deployment.options(
         ray_actor_options={"num_cpus": 0},
         max_ongoing_requests=100,
@@ -87,7 +90,7 @@ def doors(settings: Settings, plain: dict[str, Any]) -> Any:
                 policy_function="serve_app.autoscaling:policy"
             ),
         ),
-    ).bind("cluster.wiring.door:make", plain)
+    ).bind(factory, plain)
 
 
 def wait_until_ready(settings: Settings, timeout_s: float = READY_TIMEOUT_S) -> None:

@@ -11,7 +11,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 from prometheus_client import CollectorRegistry
@@ -26,9 +26,7 @@ from serve_app.beat_lane import BeatLane
 from serve_app.error_answers import ErrorAnswers
 from serve_app.fast_path import FastPath, SessionEndpoint
 from serve_app.http_protocol import BoundedHttpProtocol
-from serve_app.jwks import KeySource
-from serve_app.jwks_file import JwksFile
-from serve_app.jwks_url import JwksUrl
+from serve_app.keys import key_source
 from serve_app.metrics import DoorMetrics
 from serve_app.ports import ServiceClock, UserActors
 from serve_app.rate_limits import RateLimits
@@ -36,6 +34,7 @@ from serve_app.rest.app import rest_app
 from serve_app.rest.services import Services
 from serve_app.session_calls import SessionCalls
 from serve_app.settings import DoorSettings
+from serve_app.supervised import supervised
 from serve_app.wire import Wire
 
 _log = logging.getLogger(__name__)
@@ -98,12 +97,8 @@ class Door:
 
     def _build_authenticator(self, real_now: Callable[[], float]) -> Authenticator:
         auth = self.settings.auth
-        keys: KeySource | None = None
-        if auth.jwks_url is not None:
-            keys = JwksUrl(auth.jwks_url, refresh_s=auth.jwks_refresh_s, monotonic=time.monotonic)
-        elif auth.jwks_file is not None:
-            keys = JwksFile(auth.jwks_file, check_s=auth.jwks_check_s, monotonic=time.monotonic)
-        return Authenticator(auth, keys=keys, real_now=real_now, count_failure=self._metrics.count_auth_failure)
+        count = self._metrics.count_auth_failure
+        return Authenticator(auth, keys=key_source(auth), real_now=real_now, count_failure=count)
 
     async def start(self) -> None:
         """Returns when the door accepts connections; ``OSError`` if the port cannot be had, ``BadCertificate``."""
@@ -118,15 +113,15 @@ class Door:
         await self._server.open(listener)
         await self._load.tick()
         self._tasks = [
-            asyncio.create_task(_supervised("sweeper", self._sweep, self._sweep_every_s())),
-            asyncio.create_task(_supervised("date header", self._server.tick, 1.0)),
-            asyncio.create_task(_supervised("load figure", self._load.tick, 1.0)),
+            asyncio.create_task(supervised("sweeper", self._sweep, self._sweep_every_s())),
+            asyncio.create_task(supervised("date header", self._server.tick, 1.0)),
+            asyncio.create_task(supervised("load figure", self._load.tick, 1.0)),
             asyncio.create_task(
-                _supervised("key check", self._authenticator.refresh_keys, self.settings.auth.jwks_check_s)
+                supervised("key check", self._authenticator.refresh_keys, self.settings.auth.jwks_check_s)
             ),
         ]
         if self._certificates is not None:
-            self._tasks.append(asyncio.create_task(_supervised("certificate", self._certificates.refresh, CHECK_S)))
+            self._tasks.append(asyncio.create_task(supervised("certificate", self._certificates.refresh, CHECK_S)))
         _log.info("door open", extra={"host": self.settings.host, "port": self.port})
 
     @property
@@ -251,10 +246,16 @@ class _Server(uvicorn.Server):
             connection.announce_end()
 
 
+class Answering(Protocol):
+    """What counts requests that were answered since the start."""
+
+    def answered(self) -> int: ...
+
+
 class LoadMeter:
     """Requests a second, over the last whole interval between ticks."""
 
-    def __init__(self, metrics: DoorMetrics) -> None:
+    def __init__(self, metrics: Answering) -> None:
         self._metrics = metrics
         self._answered = 0
         self._at: float | None = None
@@ -281,13 +282,3 @@ def listen(host: str, port: int, backlog: int) -> socket.socket:
         listener.close()
         raise
     return listener
-
-
-async def _supervised(name: str, act: Callable[[], Any], every_s: float) -> None:
-    """Acts again and again, whatever goes wrong in between."""
-    while True:
-        await asyncio.sleep(every_s)
-        try:
-            await act()
-        except Exception:  # noqa: BLE001  # a supervised loop: what fails is logged and tried again
-            _log.exception("%s failed; going on", name)

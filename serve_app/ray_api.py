@@ -1,4 +1,4 @@
-"""The HTTP door as a Ray Serve deployment: Ray places, starts, checks, scales and ends it; requests never pass Ray.
+"""The doors as Ray Serve deployments: Ray places, starts, checks, scales and ends it; requests never pass Ray.
 
 A few lines on purpose: Ray pickles this class by value, so it closes over nothing and finds its factory by name in the
 process it runs in.
@@ -32,3 +32,7 @@ class LibraryApi:
         door = getattr(self, "_door", None)
         if door is not None:
             await door.drain()
+
+
+LibraryRpc = LibraryApi.options(name="LibraryRpc")  # type: ignore[attr-defined]  # what the decorator made of the class
+"""The gRPC door, where it has processes of its own."""

@@ -42,12 +42,14 @@ class RunningLibrary:
         self.directory = directory
         self.stack = DevStack(directory)
         self.log_file = directory / "run.log"
-        with socket.socket() as probe:
+        with socket.socket() as probe, socket.socket() as another:
             probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+            another.bind(("127.0.0.1", 0))
+            self.port, self.grpc_port = int(probe.getsockname()[1]), int(another.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
         self._environment = {
             "LIBRARY_SERVICE_HTTP_PORT": str(self.port),
+            "LIBRARY_SERVICE_GRPC_PORT": str(self.grpc_port),
             "LIBRARY_HOSTS": "2",
             "LIBRARY_MAX_DOORS": "1",
             **environment,

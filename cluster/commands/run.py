@@ -98,6 +98,8 @@ def _say_where_to_look(console: Console, stack: DevStack, settings: Settings, to
     url = service.base_url(settings)
     console.print(f"\n[bold green]The Library Service is ready[/] ({took_s:.0f} s)\n")
     console.print(f"  REST       {url}/api/v1/library     documentation {url}/api/v1/library/docs")
+    if settings.grpc.doors != "off":
+        console.print(f"  gRPC       {settings.grpc.host}:{settings.server.grpc_port}     library call --help")
     console.print(f"  Metrics    {url}/metrics")
     console.print(f"  Dashboard  {stack.ray.dashboard_url()}")
     console.print(f"  Servers    library dev status          logs in {stack.directory}")
@@ -112,6 +114,8 @@ def _say_where_to_look(console: Console, stack: DevStack, settings: Settings, to
             f"curl -s {auth} -H 'Content-Type: application/json' -d '{start}' "
             f"{url}/api/v1/library/playtime/sessions/start",
             f"curl -s {auth} {url}/api/v1/library/playtime/stats",
+            f".venv/bin/library call CheckGameAccess "
+            f'\'{{"user_id":"{example.user_id}","product_id":"{example.product_id}"}}\'',
         ):
             console.print(line, markup=False, soft_wrap=True)
     console.print("\nCtrl-C stops everything.")
@@ -119,15 +123,18 @@ def _say_where_to_look(console: Console, stack: DevStack, settings: Settings, to
 
 def _refuse_a_taken_port(settings: Settings) -> None:
     """Doors share their port among each other, so a second service would silently take half of the connections."""
-    port = settings.server.http_port
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.server.http_host, port))
-        except OSError as taken:
-            raise click.ClickException(
-                f"port {port} is in use; stop what uses it, or choose another with LIBRARY_SERVICE_HTTP_PORT"
-            ) from taken
+    doors = [(settings.server.http_host, settings.server.http_port, "LIBRARY_SERVICE_HTTP_PORT")]
+    if settings.grpc.doors != "off":
+        doors.append((settings.grpc.host, settings.server.grpc_port, "LIBRARY_SERVICE_GRPC_PORT"))
+    for host, port, variable in doors:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as taken:
+                raise click.ClickException(
+                    f"port {port} is in use; stop what uses it, or choose another with {variable}"
+                ) from taken
 
 
 @contextmanager

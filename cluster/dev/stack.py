@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.dev.certificates import DevelopmentCertificates
 from cluster.dev.errors import CancelledError, DevStackError
 from cluster.dev.gcs_redis import GcsRedis
 from cluster.dev.kafka import Kafka
@@ -54,6 +55,7 @@ class DevStack:
 
     def __init__(self, directory: Path, progress: Progress = silent) -> None:
         self.directory = directory.absolute()
+        self.certificates = DevelopmentCertificates.of(self.directory)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -139,7 +141,7 @@ class DevStack:
         for part in self.parts:
             if part.running:
                 variables |= part.environment()
-        return variables
+        return variables | self.certificates.environment()
 
     @contextmanager
     def _one_command(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from cluster.settings.fields import WITH_SECRETS, Section, setting
 from cluster.settings.neighbours import Achievements, Redis, S3Storage, Services, Telemetry, Wishlist
 from cluster.settings.production import DEVELOPMENT_CLUSTER_SECRET, production_problems
+from cluster.settings.rpc import Grpc, grpc_relations
 from cluster.settings.sections import Cluster, Database, Engine, Http, Kafka, PlaytimeTracking, Server
 from cluster.settings.security import Auth, RateLimits, Tls
 
@@ -35,6 +36,7 @@ class Settings(Section):
     playtime_tracking: PlaytimeTracking = PlaytimeTracking()
     engine: Engine = Engine()
     http: Http = Http()
+    grpc: Grpc = Grpc()
     redis: Redis = Redis()
     s3_storage: S3Storage = S3Storage()
     services: Services = Services()
@@ -63,8 +65,13 @@ class Settings(Section):
         values = {name: dict(value) if isinstance(value, dict) else value for name, value in values.items()}
         server, cluster = values.setdefault("server", {}), values.setdefault("cluster", {})
         auth = values.setdefault("auth", {})
+        grpc = values.setdefault("grpc", {})
         if isinstance(server, dict):
             server.setdefault("http_host", LOOPBACK)
+        if isinstance(grpc, dict):
+            grpc.setdefault("host", LOOPBACK)
+            if not any(grpc.get(way) for way in ("certificate_file", "plaintext")):
+                grpc.setdefault("doors", "off")
         if isinstance(cluster, dict):
             cluster.setdefault("node_address", LOOPBACK)
             cluster.setdefault("secret", DEVELOPMENT_CLUSTER_SECRET)
@@ -131,6 +138,7 @@ class Settings(Section):
                 (self.tls.certificate_file is None) == (self.tls.key_file is None),
                 "LIBRARY_TLS_CERTIFICATE_FILE, LIBRARY_TLS_KEY_FILE: only one is set; set both or neither",
             ),
+            *grpc_relations(self.grpc, self.tls),
             (
                 self.tls.link_files.count(None) in (0, 3),
                 "LIBRARY_LINK_CERTIFICATE_FILE, LIBRARY_LINK_KEY_FILE, LIBRARY_LINK_CA_FILE: only some are set; set "

@@ -29,6 +29,8 @@ def _secrets(settings: Settings) -> Iterator[str]:
         yield "AUTH_JWT_HS256_SECRET: is for development only; use AUTH_JWKS_FILE or AUTH_JWKS_URL"
     if auth.jwks_file is None and auth.jwks_url is None and not auth.trust_gateway:
         yield "AUTH_JWKS_FILE: is missing; production needs it, or AUTH_JWKS_URL, or AUTH_TRUST_GATEWAY=true"
+    if settings.grpc.plaintext:
+        yield "LIBRARY_GRPC_PLAINTEXT: is for development only; callers prove who they are by certificates"
     if cluster.clock_rate != 1:
         yield f"LIBRARY_CLOCK_RATE: {cluster.clock_rate:g} is for development only; production allows 1"
 

@@ -12,14 +12,14 @@ def one_line(error: Exception) -> str | None:
     import asyncpg
 
     from cluster.dev.errors import DevStackError
-    from cluster.errors import DemoError, ServiceError
+    from cluster.errors import CallError, DemoError, ServiceError
     from cluster.settings import SettingsError
     from persistence.postgres.migrate import MigrationError
 
     match error:
         case SettingsError():
             return f"{error} (see docs/configuration.md)"
-        case DevStackError() | MigrationError() | ServiceError() | DemoError():
+        case DevStackError() | MigrationError() | ServiceError() | DemoError() | CallError():
             return str(error)
         case asyncpg.PostgresError() | asyncpg.InterfaceError():
             return f"Postgres refuses: {_flat(error)}"

@@ -18,6 +18,7 @@ from persistence.postgres.cluster_map import PostgresClusterMapReader
 from persistence.postgres.history import PostgresSessionHistory
 from persistence.postgres.pool import ConnectionPool
 from serve_app.door import Door
+from serve_app.rpc.door import RpcDoor
 
 log = logging.getLogger(__name__)
 
@@ -46,14 +47,20 @@ async def make(plain: dict[str, Any]) -> "DoorProcess":
     registry = new_registry()
     registry.register(RouterCollector(router))
     door = Door(options, actors=router, history=PostgresSessionHistory(pool), service_now=clock.now, registry=registry)
-    return DoorProcess(door, router, clock, pool)
+    rpc = None
+    if settings.grpc.doors == "shared":
+        rpc = RpcDoor(values.rpc_settings(settings), actors=router, registry=registry)
+    return DoorProcess(door, router, clock, pool, rpc)
 
 
 class DoorProcess:
-    """The door with what it needs to be alive."""
+    """The door with what it needs to be alive, and the gRPC door when it shares the process."""
 
-    def __init__(self, door: Door, router: Router, clock: "DoorClock", pool: ConnectionPool) -> None:
+    def __init__(
+        self, door: Door, router: Router, clock: "DoorClock", pool: ConnectionPool, rpc: RpcDoor | None
+    ) -> None:
         self._door = door
+        self._rpc = rpc
         self._router = router
         self._clock = clock
         self._pool = pool
@@ -61,19 +68,28 @@ class DoorProcess:
     async def start(self) -> None:
         self._clock.start()
         self._router.start()
+        if self._rpc is not None:
+            await self._rpc.start()
         await self._door.start()
 
     async def drain(self) -> None:
-        await self._door.drain()
+        draining = [self._door.drain()] if self._rpc is None else [self._door.drain(), self._rpc.drain()]
+        await asyncio.gather(*draining)
         await self._router.close()
         await self._clock.close()
         await self._pool.close()
 
     def check_health(self) -> None:
         self._door.check_health()
+        if self._rpc is not None:
+            self._rpc.check_health()
 
     def load(self) -> dict[str, float]:
-        return self._door.load()
+        load = self._door.load()
+        if self._rpc is not None:
+            for name, figure in self._rpc.load().items():
+                load[name] += figure
+        return load
 
 
 class DoorClock:

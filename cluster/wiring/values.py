@@ -16,6 +16,8 @@ from cluster.settings import Settings
 from persistence.kafka.connection import KafkaConnection
 from persistence.kafka.topics import Topic
 from persistence.postgres.connection import Timeouts
+from serve_app.rpc.callers import Role
+from serve_app.rpc.settings import RpcSettings
 from serve_app.settings import AuthSettings, DoorSettings, RateSettings, WireLimits
 
 EVENT_PARTITIONS = 4
@@ -81,20 +83,25 @@ def host_options(settings: Settings, host_id: HostId, listen_address: str) -> Ho
     )
 
 
-def door_settings(settings: Settings) -> DoorSettings:
-    auth, http, server = settings.auth, settings.http, settings.server
+def auth_settings(settings: Settings) -> AuthSettings:
+    auth = settings.auth
     secret = auth.jwt_hs256_secret
+    return AuthSettings(
+        hs256_secret=None if secret is None else secret.get_secret_value().encode(),
+        jwks_file=auth.jwks_file,
+        jwks_url=auth.jwks_url,
+        jwks_refresh_s=auth.jwks_refresh_seconds,
+        trust_gateway=auth.trust_gateway,
+        audience=auth.jwt_audience,
+        issuer=auth.jwt_issuer,
+        remembered_tokens=auth.remembered_tokens,
+    )
+
+
+def door_settings(settings: Settings) -> DoorSettings:
+    http, server = settings.http, settings.server
     return DoorSettings(
-        auth=AuthSettings(
-            hs256_secret=None if secret is None else secret.get_secret_value().encode(),
-            jwks_file=auth.jwks_file,
-            jwks_url=auth.jwks_url,
-            jwks_refresh_s=auth.jwks_refresh_seconds,
-            trust_gateway=auth.trust_gateway,
-            audience=auth.jwt_audience,
-            issuer=auth.jwt_issuer,
-            remembered_tokens=auth.remembered_tokens,
-        ),
+        auth=auth_settings(settings),
         run_dir=settings.cluster.run_dir,
         tls=door_certificate(settings),
         rates=rates(settings),
@@ -137,6 +144,29 @@ def door_certificate(settings: Settings) -> CertificateFiles | None:
     if tls.certificate_file is None or tls.key_file is None:
         return None
     return CertificateFiles(certificate=tls.certificate_file, key=tls.key_file)
+
+
+def rpc_settings(settings: Settings) -> RpcSettings:
+    grpc = settings.grpc
+    return RpcSettings(
+        auth=auth_settings(settings),
+        tls=None if grpc.plaintext else rpc_certificate(settings),
+        roles={Role.READER: frozenset(grpc.readers), Role.GAME_SERVER: frozenset(grpc.game_servers)},
+        server=grpc.server,
+        host=grpc.host,
+        port=settings.server.grpc_port,
+        command_timeout_s=settings.engine.command_timeout_s,
+    )
+
+
+def rpc_certificate(settings: Settings) -> CertificateFiles:
+    """The gRPC door's own, else that of the doors."""
+    grpc, tls = settings.grpc, settings.tls
+    certificate = grpc.certificate_file or tls.certificate_file
+    key = grpc.key_file or tls.key_file
+    if certificate is None or key is None or grpc.client_ca_file is None:
+        raise ValueError("the settings have no certificate for the gRPC door")
+    return CertificateFiles(certificate=certificate, key=key, ca=grpc.client_ca_file)
 
 
 def kafka_connection(settings: Settings) -> KafkaConnection:

@@ -8,11 +8,17 @@ calls in work finish within its grace.
 
 import asyncio
 import logging
+import time
+from collections.abc import Callable
 from typing import Protocol
+
+from prometheus_client import CollectorRegistry
 
 from actors.certificates import CHECK_S, Certificates
 from actors.telemetry.logs import LogBudget
 from serve_app.auth import Authenticator
+from serve_app.door import LoadMeter, listen
+from serve_app.keys import key_source
 from serve_app.ports import UserActors
 from serve_app.rpc.callers import Peers
 from serve_app.rpc.grpcio_server import GrpcioServer
@@ -22,6 +28,7 @@ from serve_app.rpc.services.everything import everything
 from serve_app.rpc.services.health import Health
 from serve_app.rpc.servicing import Servicing
 from serve_app.rpc.settings import RpcSettings
+from serve_app.supervised import supervised
 
 _log = logging.getLogger(__name__)
 
@@ -38,21 +45,30 @@ class RpcServer(Protocol):
 
 
 class RpcDoor:
-    """Lives on the event loop that makes it. Its figures are added to ``metrics``' registry by whoever owns it."""
+    """Lives on the event loop that makes it; its figures are added to ``registry``. ``real_now`` is the wall clock that
+    tokens live by."""
 
     def __init__(
         self,
         settings: RpcSettings,
         *,
         actors: UserActors,
-        authenticator: Authenticator,
-        listen: Listen,
-        metrics: RpcMetrics,
+        registry: CollectorRegistry,
+        listen: Listen = listen,
+        real_now: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
         self.port = settings.port
         self._draining = False
-        self._metrics = metrics
+        self._metrics = RpcMetrics()
+        registry.register(self._metrics)
+        self._load = LoadMeter(self._metrics)
+        self._authenticator = Authenticator(
+            settings.auth,
+            keys=key_source(settings.auth),
+            real_now=real_now,
+            count_failure=self._metrics.count_auth_failure,
+        )
         self._certificates = None if settings.tls is None else Certificates(settings.tls)
         health = Health(lambda: actors.map_complete and not self._draining)
         methods = everything(actors, health, command_timeout_s=settings.command_timeout_s)
@@ -60,24 +76,31 @@ class RpcDoor:
         self._servicing = Servicing(
             methods,
             peers=Peers(settings.roles, plaintext=settings.tls is None),
-            authenticator=authenticator,
-            metrics=metrics,
+            authenticator=self._authenticator,
+            metrics=self._metrics,
             budget=LogBudget(lines_per_second=ERROR_LINES_PER_SECOND),
         )
+        self.methods = methods
         self._server: RpcServer
         if settings.server == "h2corn":
             self._server = H2cornServer(self._servicing, settings, listen)
         else:
             self._server = GrpcioServer(self._servicing, settings, self._certificates)
-        self._watching: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unused_certificate = False
 
     async def start(self) -> None:
         """Returns when calls are taken; ``OSError`` if the port cannot be had, ``BadCertificate``."""
+        await self._authenticator.refresh_keys()
         if self._certificates is not None:
             await asyncio.to_thread(self._certificates.load)
         self.port = await self._server.start()
-        if self._certificates is not None:
-            self._watching = asyncio.create_task(self._watch_certificates(self._certificates))
+        work = [
+            ("load figure", self._load.tick, 1.0),
+            ("key check", self._authenticator.refresh_keys, self.settings.auth.jwks_check_s),
+            ("certificate", self.refresh_certificates, CHECK_S),
+        ]
+        self._tasks = [asyncio.create_task(supervised(name, act, every_s), name=name) for name, act, every_s in work]
         _log.info(
             "gRPC door open",
             extra={"host": self.settings.host, "port": self.port, "tls": self.settings.tls is not None},
@@ -88,9 +111,9 @@ class RpcDoor:
         if self._draining:
             return
         self._draining = True
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._servicing.end_streams()
         await self._server.stop(self.settings.drain_grace_s)
         _log.info("gRPC door closed")
@@ -99,30 +122,22 @@ class RpcDoor:
         """Raises ``RuntimeError`` when the door no longer does its work."""
         if self._draining:
             return
-        if self._server.failed() or (self._watching is not None and self._watching.done()):
-            raise RuntimeError("the gRPC door has ended")
+        dead = [task.get_name() for task in self._tasks if task.done()]
+        if self._server.failed() or dead:
+            raise RuntimeError(f"the gRPC door has ended: {dead or 'its server'}")
 
-    def answered(self) -> int:
-        """Calls since the start, for the load figure."""
-        return self._metrics.answered()
+    def load(self) -> dict[str, float]:
+        """For scaling: calls in work, calls answered in the last second."""
+        return {"in_flight": float(self._metrics.in_flight), "requests_per_s": self._load.requests_per_s}
 
     @property
     def in_flight(self) -> int:
+        """Calls in work, streams included."""
         return self._metrics.in_flight
 
     async def refresh_certificates(self) -> None:
-        """Looks at the files now; new connections get what they hold."""
-        if self._certificates is not None and await self._certificates.refresh():
+        """Looks at the files now; new connections get what they hold. What cannot be used is tried again later."""
+        if self._certificates is not None and (await self._certificates.refresh() or self._unused_certificate):
+            self._unused_certificate = True
             await self._server.renew()
-
-    async def _watch_certificates(self, certificates: Certificates) -> None:
-        unused = False
-        while True:
-            await asyncio.sleep(CHECK_S)
-            try:
-                if await certificates.refresh() or unused:
-                    unused = True
-                    await self._server.renew()
-                    unused = False
-            except Exception:  # noqa: BLE001  # a supervised loop: the former certificate stays until it works
-                _log.exception("the new certificate could not be used; trying again")
+            self._unused_certificate = False

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from actors.certificates import CertificateFiles
@@ -22,13 +21,11 @@ class RpcSettings:
     """
 
     auth: AuthSettings
-    run_dir: Path
     tls: CertificateFiles | None = None
     roles: Mapping[Role, frozenset[str]] = field(default_factory=dict)
     server: Server = "h2corn"
     host: str = "0.0.0.0"
     port: int = 9094
-    process: str = "rpc"
     command_timeout_s: float = 5.0
     drain_grace_s: float = 10.0
     connections: int = 10_000

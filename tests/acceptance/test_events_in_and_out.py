@@ -56,6 +56,27 @@ def test_a_purchase_appears_in_the_library_and_its_sessions_on_the_topic(service
     ]
 
 
+def test_a_purchase_is_access_for_the_services_that_ask(service: RunningService) -> None:
+    """R-RPC-1, R-RPC-4, R-SEC-3: over mTLS, by `library call`, as an operator would."""
+    user_id, product_id = uuid4(), uuid4()
+    request = json.dumps({"user_id": str(user_id), "product_id": str(product_id)})
+    denied = service.command("call", "CheckGameAccess", request, "--dir", str(service.directory))
+    assert json.loads(denied.stdout) == {"has_access": False}
+    asyncio.run(events.send_purchase(brokers(service), user_id, [product_id]))
+
+    def has_access() -> bool:
+        answer = service.command("call", "CheckGameAccess", request, "--dir", str(service.directory))
+        return bool(json.loads(answer.stdout)["has_access"])
+
+    service.until(has_access, APPEAR_TIMEOUT_S)
+    bad = service.command("call", "CheckGameAccess", '{"user_id":"me"}', "--dir", str(service.directory))
+    assert (bad.returncode, bad.stderr) == (1, "library: INVALID_ARGUMENT: user_id: is not a UUID\n")
+    strangers = service.command(
+        "call", "GetLibraryItems", request.replace("product_id", "userid"), "--dir", str(service.directory)
+    )
+    assert "not a GetLibraryItemsRequest" in strangers.stderr
+
+
 def test_install_events_set_the_status(service: RunningService) -> None:
     """R-LIB-6, also as the specification's bare payload."""
     user_id, product_id = uuid4(), uuid4()

@@ -1,6 +1,5 @@
 """A gRPC door with mTLS on a free loopback port in front of ``RuleEngine``, and a client of grpcio's for it."""
 
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,16 +13,15 @@ from library.v1 import library_query_service_pb2 as pb
 from library.v1 import library_session_service_pb2 as session_pb
 from library.v1.library_query_service_pb2_grpc import LibraryQueryServiceStub
 from library.v1.library_session_service_pb2_grpc import LibrarySessionServiceStub
+from prometheus_client import CollectorRegistry
 
 from actors.certificates import CertificateFiles
 from actors.domain.commands import StartSession
 from actors.domain.ids import ProductId, UserId, format_id
 from actors.domain.replies import SessionIsLive
-from serve_app.auth import Authenticator
-from serve_app.door import listen
+from actors.telemetry.exposition import new_registry
 from serve_app.rpc.callers import Role
 from serve_app.rpc.door import RpcDoor
-from serve_app.rpc.metrics import RpcMetrics
 from serve_app.rpc.settings import RpcSettings, Server
 from serve_app.settings import AuthSettings
 from tests.support.certificates import Authority
@@ -50,8 +48,11 @@ class Credential:
 class OpenRpcDoor:
     """``caller`` is the name in the client's certificate; each has a channel of its own."""
 
-    def __init__(self, door: RpcDoor, engine: RuleEngine, authority: Authority, folder: Path) -> None:
+    def __init__(
+        self, door: RpcDoor, engine: RuleEngine, authority: Authority, folder: Path, registry: CollectorRegistry
+    ) -> None:
         self.door = door
+        self._registry = registry
         self.engine = engine
         self.authority = authority
         self.folder = folder
@@ -81,6 +82,10 @@ class OpenRpcDoor:
 
     def sessions(self, caller: str = GAME_SERVER) -> Any:
         return LibrarySessionServiceStub(self.channel(caller))
+
+    def calls_that_ended(self, path: str, code: str) -> float:
+        """As the door counted them."""
+        return self._registry.get_sample_value("library_grpc_calls_total", {"method": path, "code": code}) or 0.0
 
     async def start_session(self, user: UserId = USER, product: ProductId = GAME) -> bytes:
         reply = await self.engine.call(user, StartSession(product), timeout_s=1.0)
@@ -155,11 +160,11 @@ async def open_rpc_door(
     certificate, key = authority.issue("server")
     engine = RuleEngine()
     engine.buy(USER, GAME)
+    registry = new_registry()
     auth = AuthSettings(hs256_secret=SECRET)
     door = RpcDoor(
         RpcSettings(
             auth=auth,
-            run_dir=folder,
             tls=None if plaintext else CertificateFiles(certificate=certificate, key=key, ca=authority.file),
             roles={Role.READER: frozenset({READER}), Role.GAME_SERVER: frozenset({GAME_SERVER})},
             server=server,
@@ -169,12 +174,10 @@ async def open_rpc_door(
             drain_grace_s=drain_grace_s,
         ),
         actors=engine,
-        authenticator=Authenticator(auth, keys=None, real_now=time.time, count_failure=lambda _reason: None),
-        listen=listen,
-        metrics=RpcMetrics(),
+        registry=registry,
     )
     await door.start()
-    opened = OpenRpcDoor(door, engine, authority, folder)
+    opened = OpenRpcDoor(door, engine, authority, folder, registry)
     try:
         yield opened
     finally:

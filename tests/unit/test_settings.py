@@ -56,6 +56,7 @@ PRODUCTION = {
     "LIBRARY_LINK_CERTIFICATE_FILE": __file__,
     "LIBRARY_LINK_KEY_FILE": __file__,
     "LIBRARY_LINK_CA_FILE": __file__,
+    "LIBRARY_GRPC_CLIENT_CA_FILE": __file__,
     "RAY_USE_TLS": "1",
     "KAFKA_SECURITY_PROTOCOL": "SSL",
 }
@@ -208,6 +209,9 @@ def test_what_is_required_is_named_by_its_variable(name: str, empty_file: Path) 
             "LIBRARY_LINK_CERTIFICATE_FILE: is missing; production needs TLS there",
         ),
         ({"RAY_USE_TLS": None}, "RAY_USE_TLS: is not 1"),
+        ({"LIBRARY_GRPC_CLIENT_CA_FILE": None}, "LIBRARY_GRPC_CLIENT_CA_FILE: are missing; the gRPC door needs them"),
+        ({"LIBRARY_GRPC_PLAINTEXT": "true"}, "LIBRARY_GRPC_PLAINTEXT: is for development only"),
+        ({"LIBRARY_GRPC_KEY_FILE": __file__}, "LIBRARY_GRPC_CERTIFICATE_FILE, LIBRARY_GRPC_KEY_FILE: only one is set"),
         ({"POSTGRES_DSN": "postgresql://library:hunter2@db/library?sslmode=prefer"}, "POSTGRES_DSN: has no sslmode"),
         ({"KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"}, "KAFKA_SECURITY_PROTOCOL: is neither SSL nor SASL_SSL"),
         ({"REDIS_ADDR": "redis:6379"}, "REDIS_USE_TLS: is not true"),
@@ -236,6 +240,7 @@ def test_production_speaks_in_the_clear_only_where_it_is_told_to(empty_file: Pat
         "AUTH_JWKS_URL": "http://auth/jwks",
         "REDIS_ADDR": "redis:6379",
         "LIBRARY_PLAINTEXT": "http, link, ray, postgres, kafka, jwks, redis",
+        "LIBRARY_GRPC_DOORS": "off",
     }
     assert load_settings(clear, empty_file).auth.jwks_url == "http://auth/jwks"
     for connection in ("http", "link", "ray", "postgres", "kafka", "jwks", "redis"):

@@ -26,6 +26,11 @@ class Health:
             raise RpcError(Code.NOT_FOUND, "UNKNOWN_SERVICE", f"there is no service {request.service[:200]}")
         return pb.HealthCheckResponse(status=self._status(request.service))
 
+    async def list(self, _request: pb.HealthListRequest, _call: Call) -> pb.HealthListResponse:
+        return pb.HealthListResponse(
+            statuses={service: pb.HealthCheckResponse(status=self._status(service)) for service in self.services}
+        )
+
     async def watch(self, request: pb.HealthCheckRequest, _call: Call) -> AsyncIterator[pb.HealthCheckResponse]:
         """The state now, then each change; an unknown service may still come, says the protocol."""
         told: int | None = None
@@ -50,6 +55,14 @@ def health_methods(health: Health) -> list[Method]:
             kind=Kind.UNARY,
             request=pb.HealthCheckRequest,
             handler=health.check,
+            message_bytes=4 * KIB,
+        ),
+        Method(
+            service=SERVICE,
+            name="List",
+            kind=Kind.UNARY,
+            request=pb.HealthListRequest,
+            handler=health.list,
             message_bytes=4 * KIB,
         ),
         Method(

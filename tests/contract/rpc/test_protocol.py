@@ -107,6 +107,8 @@ async def test_health_is_told_by_service_and_a_watcher_hears_of_a_drain(door: Op
     for service in ("", "library.v1.LibraryQueryService", "library.v1.LibrarySessionService"):
         answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    everything = await stub.List(health_pb2.HealthListRequest())
+    assert "grpc.reflection.v1.ServerReflection" in everything.statuses
     door.engine.map_complete = False
     watching = stub.Watch(health_pb2.HealthCheckRequest())
 

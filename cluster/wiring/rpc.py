@@ -1,0 +1,68 @@
+"""The process of a gRPC door of its own: one replica of ``LibraryRpc``."""
+
+import gc
+import os
+from typing import Any
+
+from actors.router import Router, RouterLimits
+from actors.telemetry.exposition import MetricsSocket, new_registry
+from actors.telemetry.logs import configure_logging
+from actors.telemetry.router import RouterCollector
+from cluster.wiring import values
+from persistence.postgres.cluster_map import PostgresClusterMapReader
+from persistence.postgres.pool import ConnectionPool
+from serve_app.rpc.door import RpcDoor
+
+MAP_CONNECTIONS = 1
+
+
+async def make(plain: dict[str, Any]) -> "RpcProcess":
+    """``module:function`` for Serve's wrapper; on the loop that the door will live on."""
+    settings = values.read_settings(plain)
+    process = f"rpc-{os.getpid()}"
+    configure_logging(process=process, level=settings.telemetry.log_level)
+    gc.set_threshold(*values.GC_THRESHOLDS)
+    pool = await ConnectionPool.open(
+        dsn=values.dsn(settings),
+        application_name="library-rpc",
+        timeouts=values.timeouts(settings),
+        size=MAP_CONNECTIONS,
+    )
+    router = Router(
+        reader=PostgresClusterMapReader(pool),
+        credentials=values.credentials(settings),
+        role="door",
+        limits=RouterLimits(),
+    )
+    registry = new_registry()
+    registry.register(RouterCollector(router))
+    door = RpcDoor(values.rpc_settings(settings), actors=router, registry=registry)
+    metrics = MetricsSocket(registry, run_dir=settings.cluster.run_dir, process=process)
+    return RpcProcess(door, router, pool, metrics)
+
+
+class RpcProcess:
+    """The door with what it needs to be alive."""
+
+    def __init__(self, door: RpcDoor, router: Router, pool: ConnectionPool, metrics: MetricsSocket) -> None:
+        self._door = door
+        self._router = router
+        self._pool = pool
+        self._metrics = metrics
+
+    async def start(self) -> None:
+        self._router.start()
+        await self._metrics.start()
+        await self._door.start()
+
+    async def drain(self) -> None:
+        await self._door.drain()
+        await self._router.close()
+        await self._metrics.close()
+        await self._pool.close()
+
+    def check_health(self) -> None:
+        self._door.check_health()
+
+    def load(self) -> dict[str, float]:
+        return self._door.load()
