@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from actors.clock import ServiceClock
 from actors.domain.commands import Heartbeat
-from actors.domain.context import Context, Policy
+from actors.domain.context import Context, Policy, Titles
 from actors.domain.ids import UserId
 from actors.domain.model import NotLoaded, User
 from actors.domain.replies import Failed, Reply, Unavailable
@@ -56,6 +56,7 @@ class Decider:
         gate: WriteGate,
         clock: ServiceClock,
         policy: Policy,
+        titles: Titles,
         pace: Callable[[], int],
         new_id: Callable[[], bytes],
         loop_time: Callable[[], float],
@@ -69,6 +70,7 @@ class Decider:
         self._gate = gate
         self._clock = clock
         self._policy = policy
+        self._titles = titles
         self._pace = pace
         self._new_id = new_id
         self._loop_time = loop_time
@@ -128,7 +130,7 @@ class Decider:
         """What all shards of a batch share; one that is served for less long than the host hears has its own."""
         real_now = self._clock.real_now()
         now = self._clock.at(real_now)
-        return Context(now, real_now, self._hearing.since(now), self._pace(), self._policy, self._new_id)
+        return Context(now, real_now, self._hearing.since(now), self._pace(), self._policy, self._new_id, self._titles)
 
     @staticmethod
     def _incident(pending: Pending) -> Failed:

@@ -20,9 +20,10 @@ from actors.mailbox import Mailbox, MailboxLimits
 from actors.metrics import HostMetrics
 from actors.ownership import Ownership
 from actors.pacing import Pace
-from actors.ports import Claim, EntityLoader, HostStore
+from actors.ports import Catalog, Claim, EntityLoader, HostStore
 from actors.residents import Residents
 from actors.territory import Territory
+from actors.titles import CatalogTitles
 from actors.write_gate import WriteGate
 
 HOUSEKEEPING_EVERY_S = 1.0
@@ -57,6 +58,7 @@ class Engine:
         clock: ServiceClock,
         store: HostStore,
         loader: EntityLoader,
+        catalog: Catalog,
         new_id: Callable[[], bytes],
         cpu_seconds: Callable[[], float],
         metrics: HostMetrics,
@@ -74,7 +76,8 @@ class Engine:
         self.hearing = Hearing(clock)
         self.gate = WriteGate(self.hearing)
         self.pace = Pace(options.policy)
-        self.loading = Loading(loader, self.mailbox, self.territory)
+        titles = CatalogTitles(catalog, loop_time)
+        self.loading = Loading(loader, self.mailbox, self.territory, titles)
         self.residents = Residents(
             self.territory,
             self.rows,
@@ -124,6 +127,7 @@ class Engine:
             gate=self.gate,
             clock=clock,
             policy=options.policy,
+            titles=titles,
             pace=self.pace.interval_s,
             new_id=new_id,
             loop_time=loop_time,

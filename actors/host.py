@@ -20,7 +20,7 @@ from actors.lifecycle import HostState, host_lifecycle
 from actors.link.handshake import Credentials
 from actors.link.server import LinkServer
 from actors.metrics import HostMetrics
-from actors.ports import Claim, ClockStore, Deposed, EntityLoader, HostStore, StoreUnavailable
+from actors.ports import Catalog, Claim, ClockStore, Deposed, EntityLoader, HostStore, StoreUnavailable
 from actors.recovery import replay_journal
 from actors.release import release_formats
 from actors.shard_loading import load_shards
@@ -48,6 +48,7 @@ class Host:
         store: HostStore,
         loader: EntityLoader,
         clock_store: ClockStore,
+        catalog: Catalog,
         formats: Formats | None = None,
         on_serving: Callable[[], None] = lambda: None,
         new_id: Callable[[], bytes] = lambda: uuid4().bytes,
@@ -60,6 +61,7 @@ class Host:
         self._clock_store = clock_store
         self._formats = formats or release_formats()
         self._on_serving = on_serving
+        self._catalog = catalog
         self._new_id = new_id
         self._cpu_seconds = cpu_seconds
         self._lifecycle = host_lifecycle()
@@ -128,6 +130,7 @@ class Host:
             clock=ServiceClock(origin, real_now),
             store=self._store,
             loader=self._loader,
+            catalog=self._catalog,
             new_id=self._new_id,
             cpu_seconds=self._cpu_seconds,
             metrics=self.metrics,

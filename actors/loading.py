@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from actors.batching import NaturalBatcher
 from actors.domain.ids import CommandId, Micros, ProductId, SessionId, ShardId, Term, UserId
+from actors.domain.listing import latest_change
 from actors.domain.model import (
     NOBODY,
     Aggregate,
@@ -29,12 +30,15 @@ from actors.domain.spans import Spans
 from actors.mailbox import Mailbox
 from actors.ports import EntityLoader, StoreUnavailable
 from actors.territory import Shard, Territory
+from actors.titles import CatalogTitles
 
 log = logging.getLogger(__name__)
 
 LOADS_PER_BATCH = 500
 PASTS_PER_BATCH = 20
 """A past may be many rows."""
+TITLE_LOADS_PER_BATCH = 50
+"""Each may name all products of a library."""
 
 
 class _Key(NamedTuple):
@@ -43,6 +47,7 @@ class _Key(NamedTuple):
     user_id: UserId
     session_id: SessionId | None
     past: PastQuery | None
+    products: tuple[ProductId, ...] = ()
 
 
 _Merge = Callable[[User], User]
@@ -51,8 +56,9 @@ _Merge = Callable[[User], User]
 class Loading:
     """Requests come from the commit loop, results go back through ``merge_arrivals`` at its next boundary."""
 
-    def __init__(self, loader: EntityLoader, mailbox: Mailbox, territory: Territory) -> None:
+    def __init__(self, loader: EntityLoader, mailbox: Mailbox, territory: Territory, titles: CatalogTitles) -> None:
         self._loader = loader
+        self._titles = titles
         self._mailbox = mailbox
         self._territory = territory
         self._arrived: list[tuple[_Key, _Merge | None]] = []
@@ -61,10 +67,11 @@ class Loading:
             Aggregate.COMMANDS: NaturalBatcher(self._load_commands, LOADS_PER_BATCH),
             Aggregate.ENDED_SESSION: NaturalBatcher(self._load_ended, LOADS_PER_BATCH),
             Aggregate.PAST: NaturalBatcher(self._load_past, PASTS_PER_BATCH),
+            Aggregate.TITLES: NaturalBatcher(self._learn_titles, TITLE_LOADS_PER_BATCH),
         }
 
     def request(self, shard: Shard, user_id: UserId, missing: NotLoaded) -> None:
-        key = _Key(shard.shard_id, shard.term, user_id, missing.session_id, missing.past)
+        key = _Key(shard.shard_id, shard.term, user_id, missing.session_id, missing.past, missing.products)
         self._batchers[missing.aggregate].add(key)
 
     def merge_arrivals(self) -> None:
@@ -122,6 +129,11 @@ class Loading:
             (key, with_past(query, known, spans)) for (key, query), spans in zip(asked, counted, strict=True)
         )
 
+    async def _learn_titles(self, keys: list[_Key]) -> None:
+        """Whatever came of it, the command is decided again: without the titles that could not be learned."""
+        await self._titles.learn({product_id for key in keys for product_id in key.products})
+        self._hand_over((key, _as_it_is) for key in keys)
+
     def _hand_over(self, arrivals: Iterable[tuple[_Key, _Merge]]) -> None:
         self._arrived.extend(arrivals)
         self._mailbox.wake()
@@ -132,18 +144,29 @@ class Loading:
         self._mailbox.wake()
 
 
+def _as_it_is(user: User) -> User:
+    return user
+
+
 def with_library(library: Library) -> _Merge:
     """Fills the gap, if it is one still."""
 
     def merge(user: User) -> User:
         if user.library is not None:
             return user
-        latest = max(
-            (max(item.last_played_at or 0, item.last_ended_at or 0) for item in library.items.values()), default=0
-        )
+        latest = max(latest_change(library.items, library.removed), _last_touched(library))
         return replace(user, library=library, last_event_at=Micros(max(user.last_event_at, latest)))
 
     return merge
+
+
+def _last_touched(library: Library) -> int:
+    """The latest moment that is known of this user: time goes on from there (ARCHITECTURE.md, "Time")."""
+    return max(
+        max((max(item.last_played_at or 0, item.last_ended_at or 0) for item in library.items.values()), default=0),
+        max((gone.item.last_ended_at or 0 for gone in library.removed.values()), default=0),
+        max((category.updated_at for category in library.categories.values()), default=0),
+    )
 
 
 def with_commands(commands: dict[CommandId, AppliedCommand]) -> _Merge:

@@ -51,6 +51,10 @@ class HostMetrics:
         self.flush_seconds += seconds
         self.flushed_rows += (
             len(batch.items)
+            + len(batch.removed)
+            + len(batch.returned)
+            + len(batch.categories)
+            + len(batch.categories_deleted)
             + len(batch.sessions_live)
             + len(batch.sessions_ended)
             + len(batch.heartbeats)

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from actors.catalog import Product
 from actors.domain.ids import (
+    CategoryId,
     CommandId,
     Epoch,
     HostId,
@@ -26,7 +27,17 @@ from actors.domain.ids import (
     Term,
     UserId,
 )
-from actors.domain.model import Anomaly, AppliedCommand, EndedSession, Library, LibraryItem, LiveSession
+from actors.domain.model import (
+    Acquisition,
+    Anomaly,
+    AppliedCommand,
+    Category,
+    EndedSession,
+    Library,
+    LibraryItem,
+    LiveSession,
+    RemovedItem,
+)
 from actors.domain.spans import Spans
 
 MAX_COUNTED_SPANS = 10_000
@@ -108,7 +119,7 @@ class PurchaseRow(Struct, frozen=True, array_like=True):
     user_id: UserId
     order_id: OrderId
     product_id: ProductId
-    at: Micros
+    acquisition: Acquisition
 
 
 class ShardGift(Struct, frozen=True):
@@ -123,7 +134,10 @@ class FlushBatch(Struct, frozen=True):
     """The images of all dirty rows at one commit boundary: afterwards the tables equal all events up to ``up_to``.
 
     ``sessions_live`` and ``sessions_ended`` are whole rows, new or changed; ``heartbeats`` are rows that exist and
-    whose beat alone moved: (session, last heartbeat, interval told). One image a key; lists may be empty.
+    whose beat alone moved: (session, last heartbeat, interval told). ``removed`` are items that leave their table for
+    the one of what was taken back, ``returned`` products that leave that one; deletes come before upserts. A purchase
+    may be written again when it is refunded, or when it comes after its refund; never otherwise. One image a key; lists
+    may be empty.
     """
 
     up_to: Seq
@@ -131,7 +145,11 @@ class FlushBatch(Struct, frozen=True):
     sessions_live: Sequence[tuple[UserId, LiveSession]] = ()
     sessions_ended: Sequence[tuple[UserId, EndedSession]] = ()
     heartbeats: Sequence[tuple[SessionId, Micros, int]] = ()
+    removed: Sequence[tuple[UserId, RemovedItem]] = ()
+    returned: Sequence[tuple[UserId, ProductId]] = ()
     purchases: Sequence[PurchaseRow] = ()
+    categories: Sequence[tuple[UserId, Category]] = ()
+    categories_deleted: Sequence[tuple[UserId, CategoryId]] = ()
     commands: Sequence[tuple[UserId, AppliedCommand]] = ()
     anomalies: Sequence[tuple[UserId, Anomaly]] = ()
     outbox: Sequence[OutboxRow] = ()

@@ -14,10 +14,10 @@ from actors.domain.model import (
     EndedSession,
     EndReason,
     InstallationStatus,
-    LibraryItem,
     LiveSession,
     Platform,
 )
+from actors.domain.replies import OneItem
 from actors.history import PlaytimeStats, SessionRecord
 
 BASE = "/api/v1/library"
@@ -26,6 +26,7 @@ MAX_DEVICE_ID = 128
 Uuid = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Seconds = Annotated[int, Meta(ge=0)]
+Rating = Annotated[int, Meta(ge=1, le=5)]
 DeviceId = Annotated[
     str,
     Meta(
@@ -99,7 +100,8 @@ class SessionList(Struct, frozen=True):
 
 
 class ItemAttributes(Struct, frozen=True):
-    """``title`` and ``cover_image_url`` are null until they were fetched from the catalog (R-LIB-8)."""
+    """``title`` and ``cover_image_url`` are null until they were fetched from the catalog (R-LIB-8); ``user_rating`` is
+    there if the user has rated the product."""
 
     product_id: Uuid
     title: str | None
@@ -110,6 +112,7 @@ class ItemAttributes(Struct, frozen=True):
     installation_status: InstallationStatus
     is_hidden: bool
     acquisition_type: AcquisitionType
+    user_rating: Rating | UnsetType = UNSET
 
 
 class CategoryRef(Struct, frozen=True):
@@ -117,12 +120,12 @@ class CategoryRef(Struct, frozen=True):
     id: Uuid
 
 
-class Categories(Struct, frozen=True):
+class CategoryRefs(Struct, frozen=True):
     data: list[CategoryRef] = field(default_factory=list)
 
 
 class ItemRelationships(Struct, frozen=True):
-    categories: Categories
+    categories: CategoryRefs
 
 
 class Item(Struct, frozen=True):
@@ -133,10 +136,24 @@ class Item(Struct, frozen=True):
     links: SelfLink
 
 
+class RemovedRef(Struct, frozen=True):
+    """An item that is not in the list any more: taken back, or no match for the filters."""
+
+    type: Literal["libraryItem"]
+    id: Uuid
+    product_id: Uuid
+    removed_at: Time
+
+
 class PageMeta(Struct, frozen=True):
+    """``updated_until``: the latest change of the library; ``removed`` is there with ``updated_since``, and counted in
+    ``total_items``."""
+
     total_items: int
     current_page: int
     per_page: int
+    updated_until: Time
+    removed: list[RemovedRef] | UnsetType = UNSET
 
 
 class ItemList(Struct, frozen=True):
@@ -220,21 +237,24 @@ def recorded_session_body(session: SessionRecord) -> Session:
     return Session("playtimeSession", format_id(session.session_id), attributes)
 
 
-def item_body(item: LibraryItem) -> Item:
+def item_body(shown: OneItem) -> Item:
+    item = shown.item
     item_id = format_id(item.item_id)
     attributes = ItemAttributes(
         product_id=format_id(item.product_id),
-        title=None,
-        cover_image_url=None,
+        title=shown.title,
+        cover_image_url=shown.cover_image_url,
         added_at=format_time(item.added_at),
         last_played_at=None if item.last_played_at is None else format_time(item.last_played_at),
         total_playtime_seconds=item.total_playtime_s,
         installation_status=item.installation_status,
         is_hidden=item.is_hidden,
         acquisition_type=item.acquisition_type,
+        user_rating=UNSET if item.user_rating is None else item.user_rating,
     )
+    refs = [CategoryRef("userCategory", format_id(category_id)) for category_id in item.category_ids]
     links = SelfLink(f"{BASE}/items/{item_id}")
-    return Item("libraryItem", item_id, attributes, ItemRelationships(Categories()), links)
+    return Item("libraryItem", item_id, attributes, ItemRelationships(CategoryRefs(refs)), links)
 
 
 def stats_body(user_id: bytes, stats: PlaytimeStats) -> Stats:

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 
 from actors.certificates import CHECK_S, Certificates
 from actors.history import SessionHistory
+from actors.ports import Catalog, Downloads
 from actors.telemetry.exposition import MetricsSocket
 from actors.telemetry.logs import LogBudget
 from actors.telemetry.merge import NodeMetrics
@@ -51,6 +52,8 @@ class Door:
         settings: DoorSettings,
         *,
         actors: UserActors,
+        catalog: Catalog,
+        downloads: Downloads,
         history: SessionHistory,
         service_now: ServiceClock,
         registry: CollectorRegistry,
@@ -72,6 +75,8 @@ class Door:
         self.rest = rest_app(
             Services(
                 actors=actors,
+                catalog=catalog,
+                downloads=downloads,
                 history=history,
                 service_now=service_now,
                 sessions=endpoint,

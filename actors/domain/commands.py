@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 
 from msgspec import Struct
 
-from actors.domain.ids import ClientSessionId, ItemId, Micros, OrderId, ProductId, SessionId
-from actors.domain.model import InstallationStatus, Platform
+from actors.domain.ids import CategoryId, ClientSessionId, ItemId, Micros, OrderId, ProductId, SessionId
+from actors.domain.model import AcquisitionType, InstallationStatus, Platform
 
 ItemSort = Literal["name_asc", "last_played_desc", "added_desc", "playtime_desc"]
 
@@ -44,12 +44,14 @@ class ExpireSessions(Struct, frozen=True, array_like=True, tag=4, gc=False):
 
 
 class AddPurchase(Struct, frozen=True, array_like=True, tag=5, gc=False):
-    """R-LIB-5: the products of one order. Remembered by order and product for the user's life, not by an id."""
+    """R-LIB-5: the products of one order, gift or activated key. Remembered by order and product for the user's life,
+    not by an id."""
 
     remembered: ClassVar[bool] = False
     order_id: OrderId
     product_ids: tuple[ProductId, ...]
     purchased_at: Micros
+    acquisition_type: AcquisitionType = "purchase"
 
 
 class ChangeInstallation(Struct, frozen=True, array_like=True, tag=6, gc=False):
@@ -62,13 +64,19 @@ class ChangeInstallation(Struct, frozen=True, array_like=True, tag=6, gc=False):
 
 
 class ListItems(Struct, frozen=True, array_like=True, tag=7, gc=False):
-    """R-LIB-1: one page, counted from 1; without hidden items."""
+    """R-LIB-1: one page, counted from 1. With ``updated_since`` what changed from then on, newest first, whatever
+    ``sort_by`` says (R-LIB-9). ``search`` is text that a title contains, by words in any order."""
 
     remembered: ClassVar[bool] = False
     status: InstallationStatus | None = None
     sort_by: ItemSort = "name_asc"
     page: int = 1
     limit: int = 20
+    category_id: CategoryId | None = None
+    search: str | None = None
+    acquisition_type: AcquisitionType | None = None
+    include_hidden: bool = False
+    updated_since: Micros | None = None
 
 
 class GetItem(Struct, frozen=True, array_like=True, tag=8, gc=False):
@@ -132,19 +140,95 @@ class UseKey(Struct, frozen=True, array_like=True, tag=61, gc=False):
     remembered: ClassVar[bool] = False
 
 
+class RefundPurchase(Struct, frozen=True, array_like=True, tag=20, gc=False):
+    """R-LIB-5: an order, gift or activation is taken back. Remembered like the purchase itself; it may come first."""
+
+    remembered: ClassVar[bool] = False
+    order_id: OrderId
+    product_ids: tuple[ProductId, ...]
+    refunded_at: Micros
+
+
+class AddFreeProduct(Struct, frozen=True, array_like=True, tag=21, gc=False):
+    """R-LIB-5: whoever sends it has asked the catalog whether the product is free."""
+
+    remembered: ClassVar[bool] = True
+    product_id: ProductId
+
+
+CLEAR_RATING = 0
+
+
+class ItemChange(Struct, frozen=True, array_like=True, gc=False):
+    """None leaves a field as it is; ``CLEAR_RATING`` takes the rating away; ``category_ids`` replaces the set."""
+
+    item_id: ItemId
+    is_hidden: bool | None = None
+    user_rating: int | None = None
+    category_ids: tuple[CategoryId, ...] | None = None
+
+
+class ChangeItems(Struct, frozen=True, array_like=True, tag=22, gc=False):
+    """R-LIB-2, R-LIB-9: each change succeeds or is refused on its own. Remembered, so that a change that is sent again
+    does not undo another device's later one."""
+
+    remembered: ClassVar[bool] = True
+    changes: tuple[ItemChange, ...]
+
+
+class CreateCategory(Struct, frozen=True, array_like=True, tag=23, gc=False):
+    """R-LIB-3."""
+
+    remembered: ClassVar[bool] = True
+    name: str
+
+
+class RenameCategory(Struct, frozen=True, array_like=True, tag=24, gc=False):
+    """R-LIB-3."""
+
+    remembered: ClassVar[bool] = True
+    category_id: CategoryId
+    name: str
+
+
+class DeleteCategory(Struct, frozen=True, array_like=True, tag=25, gc=False):
+    """R-LIB-3: the category leaves its items."""
+
+    remembered: ClassVar[bool] = True
+    category_id: CategoryId
+
+
+class ListCategories(Struct, frozen=True, array_like=True, tag=26, gc=False):
+    """R-LIB-3: all of them, by name."""
+
+    remembered: ClassVar[bool] = False
+
+
+LibraryCommand = (
+    AddPurchase
+    | RefundPurchase
+    | AddFreeProduct
+    | ChangeInstallation
+    | ChangeItems
+    | CreateCategory
+    | RenameCategory
+    | DeleteCategory
+    | ListCategories
+    | ListItems
+    | GetItem
+)
+"""What ``library_part`` decides."""
+
 Command = (
     StartSession
     | Heartbeat
     | EndSession
     | ExpireSessions
-    | AddPurchase
-    | ChangeInstallation
-    | ListItems
-    | GetItem
     | ListLiveSessions
     | Settle
     | CheckAccess
     | ListOwned
     | AddOfflineSessions
     | UseKey
+    | LibraryCommand
 )

@@ -16,6 +16,7 @@ SessionId = NewType("SessionId", bytes)
 ClientSessionId = NewType("ClientSessionId", bytes)
 """A UUID that a client made for play it recorded itself; unique for its user alone."""
 OrderId = NewType("OrderId", bytes)
+CategoryId = NewType("CategoryId", bytes)
 CommandId = NewType("CommandId", bytes)
 
 ShardId = NewType("ShardId", int)

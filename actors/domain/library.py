@@ -1,17 +1,20 @@
-"""The library: purchases put items in, install events set their state, pages are read (R-LIB-1, 2, 5, 6, 8)."""
+"""The items of a library: what install events and the user change of them, and reading them (R-LIB-1, 2, 6, 8, 9)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from actors.domain.commands import AddPurchase, ChangeInstallation, GetItem, ItemSort, ListItems
+from actors.domain.commands import CLEAR_RATING, ChangeInstallation, ChangeItems, GetItem, ItemChange, ListItems
 from actors.domain.context import Context
-from actors.domain.events import Event, InstallationChanged, ItemAdded, PurchaseApplied
-from actors.domain.ids import ItemId, Micros, ProductId
-from actors.domain.model import Aggregate, Library, LibraryItem, NotLoaded, PurchaseKey, User
-from actors.domain.replies import Answer, Done, ItemsPage, OneItem, Refused
+from actors.domain.events import Event, InstallationChanged, ItemPatch, ItemsPatched
+from actors.domain.ids import Micros
+from actors.domain.listing import UNKNOWN, list_items, needs_every_title
+from actors.domain.model import Aggregate, Library, LibraryItem, NotLoaded, User
+from actors.domain.replies import Answer, Done, ItemsChanged, OneItem, Refused
 
 Decision = tuple[Sequence[Event], Answer]
+
+RATINGS = range(1, 6)
 
 
 def library_of(user: User) -> Library:
@@ -21,19 +24,10 @@ def library_of(user: User) -> Library:
     return user.library
 
 
-def decide_purchase(user: User, command: AddPurchase, context: Context) -> Decision:
-    """Each product of an order once, however often the event comes. A product that another order brought already
-    stays one item; the purchase is remembered all the same, for a refund to find."""
-    library = library_of(user)
-    events: list[Event] = []
-    for product_id in dict.fromkeys(command.product_ids):
-        if PurchaseKey(command.order_id, product_id) in library.purchases:
-            continue
-        events.append(PurchaseApplied(command.order_id, product_id, context.now))
-        if product_id not in library.items:
-            added_at = Micros(min(command.purchased_at, context.now))
-            events.append(ItemAdded(LibraryItem(ItemId(context.new_id()), product_id, added_at, "purchase")))
-    return events, Done(changed=bool(events))
+def shown_item(item: LibraryItem, context: Context) -> OneItem:
+    """The item with what is known of its title now: a write does not wait for the catalog."""
+    card = context.titles.card(item.product_id) or UNKNOWN
+    return OneItem(item, card.title, card.cover_image_url)
 
 
 def decide_installation(user: User, command: ChangeInstallation, context: Context) -> Decision:
@@ -44,54 +38,118 @@ def decide_installation(user: User, command: ChangeInstallation, context: Contex
     at = min(command.at, context.now)
     if item is None or (item.install_event_at is not None and at <= item.install_event_at):
         return (), Done(changed=False)
-    return [InstallationChanged(command.product_id, command.status, at)], Done()
+    event = InstallationChanged(command.product_id, command.status, at, item.item_id, item.is_hidden, context.now)
+    return [event], Done()
 
 
-def decide_list_items(user: User, command: ListItems, _context: Context) -> Decision:
-    items = [
-        item
-        for item in library_of(user).items.values()
-        if not item.is_hidden and command.status in (None, item.installation_status)
-    ]
-    items.sort(key=_SORT_KEYS[command.sort_by])
-    first = (command.page - 1) * command.limit
-    return (), ItemsPage(items[first : first + command.limit], len(items))
+def decide_list_items(user: User, command: ListItems, context: Context) -> Decision:
+    """``NotLoaded`` while a title that decides the page could still be learned."""
+    library = library_of(user)
+    if command.category_id is not None and command.category_id not in library.categories:
+        return (), Refused("VALIDATION_ERROR", "category_id: no such category")
+    shelf, missing = context.titles.shelf(library.items)
+    if missing and needs_every_title(command):
+        raise NotLoaded(Aggregate.TITLES, products=tuple(missing))
+    page = list_items(shelf, library.removed, command)
+    if missing:
+        lacking = tuple(one.item.product_id for one in page.items if one.item.product_id in missing)
+        if lacking:
+            raise NotLoaded(Aggregate.TITLES, products=lacking)
+    return (), page
 
 
-def decide_get_item(user: User, command: GetItem, _context: Context) -> Decision:
+def decide_get_item(user: User, command: GetItem, context: Context) -> Decision:
     for item in library_of(user).items.values():
         if item.item_id == command.item_id:
-            return (), OneItem(item)
+            if context.titles.card(item.product_id) is None:
+                raise NotLoaded(Aggregate.TITLES, products=(item.product_id,))
+            return (), shown_item(item, context)
     return (), Refused("LIBRARY_ITEM_NOT_FOUND")
 
 
-def evolve_item_added(user: User, event: ItemAdded) -> User:
+def decide_change_items(user: User, command: ChangeItems, context: Context) -> Decision:
+    """Each change on its own: one that is refused does not keep the others back. A single one is refused as a whole, so
+    that it is not remembered."""
     library = library_of(user)
-    return replace(user, library=replace(library, items={**library.items, event.item.product_id: event.item}))
+    wanted = {change.item_id for change in command.changes}
+    found = {item.item_id: item for item in library.items.values() if item.item_id in wanted}
+    patches: list[ItemPatch] = []
+    results: list[OneItem | Refused] = []
+    for change in command.changes:
+        item = found.get(change.item_id)
+        if item is None:
+            results.append(Refused("LIBRARY_ITEM_NOT_FOUND"))
+            continue
+        if (refused := _refusal(change, library)) is not None:
+            results.append(refused)
+            continue
+        patch = patch_of(item, change)
+        if patch.changed:
+            patches.append(patch)
+            item = found[change.item_id] = _patched(item, patch, context.now)
+        results.append(shown_item(item, context))
+    if len(results) == 1 and isinstance(results[0], Refused):
+        return (), results[0]
+    return patched_by(patches, context), ItemsChanged(results)
 
 
-def evolve_purchase(user: User, event: PurchaseApplied) -> User:
-    library = library_of(user)
-    key = PurchaseKey(event.order_id, event.product_id)
-    return replace(user, library=replace(library, purchases=library.purchases | {key}))
+def patch_of(item: LibraryItem, change: ItemChange) -> ItemPatch:
+    """What the item is after the change, and which of it is new."""
+    is_hidden = item.is_hidden if change.is_hidden is None else change.is_hidden
+    rating = item.user_rating
+    if change.user_rating is not None:
+        rating = None if change.user_rating == CLEAR_RATING else change.user_rating
+    categories = item.category_ids if change.category_ids is None else tuple(dict.fromkeys(change.category_ids))
+    changed = [
+        name
+        for name, differs in (
+            ("is_hidden", is_hidden != item.is_hidden),
+            ("user_rating", rating != item.user_rating),
+            ("category_ids", categories != item.category_ids),
+        )
+        if differs
+    ]
+    return ItemPatch(item.item_id, item.product_id, is_hidden, rating, categories, tuple(changed))
+
+
+def patched_by(patches: Sequence[ItemPatch], context: Context) -> list[Event]:
+    """One event for all of them, or none."""
+    return [ItemsPatched(tuple(patches), context.now, context.new_id())] if patches else []
 
 
 def evolve_installation(user: User, event: InstallationChanged) -> User:
     library = library_of(user)
     item = library.items[event.product_id]
-    items: dict[ProductId, LibraryItem] = {
-        **library.items,
-        event.product_id: replace(item, installation_status=event.status, install_event_at=event.at),
-    }
+    changed = replace(
+        item,
+        installation_status=event.status,
+        install_event_at=event.at,
+        updated_at=Micros(max(item.updated_at, event.decided_at)),
+    )
+    return replace(user, library=replace(library, items={**library.items, event.product_id: changed}))
+
+
+def evolve_patched(user: User, event: ItemsPatched) -> User:
+    library = library_of(user)
+    items = dict(library.items)
+    for patch in event.patches:
+        items[patch.product_id] = _patched(items[patch.product_id], patch, event.at)
     return replace(user, library=replace(library, items=items))
 
 
-_SortKey = Callable[[LibraryItem], tuple[bool, int, bytes]]
+def _patched(item: LibraryItem, patch: ItemPatch, at: Micros) -> LibraryItem:
+    return replace(
+        item,
+        is_hidden=patch.is_hidden,
+        user_rating=patch.user_rating,
+        category_ids=patch.category_ids,
+        updated_at=at,
+    )
 
-_SORT_KEYS: dict[ItemSort, _SortKey] = {
-    "name_asc": lambda item: (False, 0, item.product_id),
-    "last_played_desc": lambda item: (item.last_played_at is None, -(item.last_played_at or 0), item.item_id),
-    "added_desc": lambda item: (False, -item.added_at, item.item_id),
-    "playtime_desc": lambda item: (False, -item.total_playtime_s, item.item_id),
-}
-"""Never played sorts last; ties by id (R-LIB-8). Without a catalog there are no titles: ``name_asc`` is by product."""
+
+def _refusal(change: ItemChange, library: Library) -> Refused | None:
+    if change.category_ids is not None and not set(change.category_ids) <= library.categories.keys():
+        return Refused("VALIDATION_ERROR", "category_ids: no such category")
+    if change.user_rating is not None and change.user_rating not in (CLEAR_RATING, *RATINGS):
+        return Refused("VALIDATION_ERROR", "user_rating: from 1 to 5")
+    return None

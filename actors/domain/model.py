@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from actors.domain.ids import ClientSessionId, CommandId, ItemId, Micros, OrderId, ProductId, SessionId
+from actors.domain.ids import CategoryId, ClientSessionId, CommandId, ItemId, Micros, OrderId, ProductId, SessionId
 from actors.domain.spans import Spans
 
 AcquisitionType = Literal["purchase", "gift", "key_activation", "family_shared_access", "free_to_play"]
@@ -26,7 +26,8 @@ class LibraryItem(Struct, frozen=True, array_like=True, gc=False):
     """A product in a user's library (``user_library_items``). ``total_playtime_s`` counts completed sessions.
 
     ``last_ended_at`` is when the last of them ended: no later session of this user may begin before it, whatever the
-    clock of the store says after a takeover.
+    clock of the store says after a takeover. ``updated_at`` is when anything of this changed; a user's changes never go
+    back in time, so the latest of them marks what a client has seen (R-LIB-9). ``user_rating`` is 1 to 5.
     """
 
     item_id: ItemId
@@ -39,6 +40,26 @@ class LibraryItem(Struct, frozen=True, array_like=True, gc=False):
     total_playtime_s: int = 0
     is_hidden: bool = False
     last_ended_at: Micros | None = None
+    user_rating: int | None = None
+    category_ids: tuple[CategoryId, ...] = ()
+    updated_at: Micros = Micros(0)
+
+
+class RemovedItem(Struct, frozen=True, array_like=True, gc=False):
+    """An item whose last ground was taken back. It comes back as it was if the product is acquired again (R-LIB-8),
+    and a client that asks what changed learns that it is gone (R-LIB-9)."""
+
+    item: LibraryItem
+    removed_at: Micros
+
+
+class Category(Struct, frozen=True, array_like=True, gc=False):
+    """A user's own shelf (``user_game_categories``, R-LIB-3)."""
+
+    category_id: CategoryId
+    name: str
+    created_at: Micros
+    updated_at: Micros
 
 
 class LiveSession(Struct, frozen=True, array_like=True, gc=False):
@@ -81,17 +102,34 @@ class EndedSession(Struct, frozen=True, array_like=True, gc=False):
 
 
 class PurchaseKey(Struct, frozen=True, array_like=True, gc=False):
-    """What makes a purchase the same one again: its order and the product in it."""
+    """What makes an acquisition the same one again: its order and the product in it."""
 
     order_id: OrderId
     product_id: ProductId
 
 
+class Acquisition(Struct, frozen=True, array_like=True, gc=False):
+    """One ground on which a user has a product, or had it; remembered for the user's life (``applied_purchases``).
+
+    ``acquisition_type`` is None while only its refund is known: the purchase that comes later gives nothing.
+    """
+
+    acquisition_type: AcquisitionType | None
+    added_at: Micros
+    refunded_at: Micros | None = None
+
+    @property
+    def stands(self) -> bool:
+        return self.acquisition_type is not None and self.refunded_at is None
+
+
 class Library(Struct, frozen=True, gc=False):
-    """All items of a user, and every purchase ever applied."""
+    """All items of a user, the grounds for them, what was taken back, and the user's categories."""
 
     items: dict[ProductId, LibraryItem] = field(default_factory=dict)
-    purchases: frozenset[PurchaseKey] = frozenset()
+    acquisitions: dict[PurchaseKey, Acquisition] = field(default_factory=dict)
+    removed: dict[ProductId, RemovedItem] = field(default_factory=dict)
+    categories: dict[CategoryId, Category] = field(default_factory=dict)
 
 
 class AppliedCommand(Struct, frozen=True, array_like=True, gc=False):
@@ -154,6 +192,7 @@ class Aggregate(Enum):
     COMMANDS = "commands"
     ENDED_SESSION = "ended_session"
     PAST = "past"
+    TITLES = "titles"
 
 
 class PastQuery(Struct, frozen=True):
@@ -167,9 +206,14 @@ class NotLoaded(Exception):
     """A rule needs what is not in memory. Nothing was decided; load it and decide again."""
 
     def __init__(
-        self, aggregate: Aggregate, session_id: SessionId | None = None, past: PastQuery | None = None
+        self,
+        aggregate: Aggregate,
+        session_id: SessionId | None = None,
+        products: tuple[ProductId, ...] = (),
+        past: PastQuery | None = None,
     ) -> None:
-        super().__init__(aggregate, session_id, past)
+        super().__init__(aggregate, session_id, products, past)
         self.aggregate = aggregate
         self.session_id = session_id
+        self.products = products
         self.past = past

@@ -63,6 +63,7 @@ def evolve_offline(user: User, event: OfflinePlayed) -> User:
             total_playtime_s=event.total_playtime_s,
             last_played_at=max(item.last_played_at or Micros(0), session.started_at),
             last_ended_at=max(item.last_ended_at or Micros(0), session.ended_at),
+            updated_at=max(item.updated_at, event.decided_at),
         )
         library = replace(library, items={**library.items, session.product_id: played})
     live = user.live
@@ -118,7 +119,8 @@ def _decide_one(play: OfflinePlay, ledger: "_Ledger", context: Context) -> Offli
     if len(taken) > MAX_PIECES or (shared is not None and len(shared.counted_elsewhere) > MAX_PIECES):
         return "too_fragmented"
     total = ledger.totals[play.product_id] + session.duration_s
-    return OfflinePlayed(session, total, None if shared is None else shared.session_id)
+    live_session_id = None if shared is None else shared.session_id
+    return OfflinePlayed(session, total, live_session_id, item.is_hidden, context.now)
 
 
 def _is_same(recorded: EndedSession, play: OfflinePlay) -> bool:

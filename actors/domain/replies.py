@@ -9,8 +9,8 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from actors.domain.ids import Micros, ProductId, Term
-from actors.domain.model import EndedSession, InstallationStatus, LibraryItem, LiveSession
+from actors.domain.ids import ItemId, Micros, ProductId, Term
+from actors.domain.model import Category, EndedSession, InstallationStatus, LibraryItem, LiveSession
 
 RefusalCode = Literal[
     "LIBRARY_ITEM_NOT_FOUND",
@@ -19,6 +19,10 @@ RefusalCode = Literal[
     "LIVE_SESSION_LIMIT_REACHED",
     "IDEMPOTENCY_KEY_REUSED",
     "RATE_LIMITED",
+    "VALIDATION_ERROR",
+    "CATEGORY_NOT_FOUND",
+    "CATEGORY_DUPLICATE",
+    "CATEGORY_LIMIT_REACHED",
 ]
 
 
@@ -40,15 +44,31 @@ class SessionIsOver(Struct, frozen=True, array_like=True, tag=3, gc=False):
     session: EndedSession
 
 
-class ItemsPage(Struct, frozen=True, array_like=True, tag=4, gc=False):
-    """``total_items`` counts all that match, on every page."""
-
-    items: list[LibraryItem]
-    total_items: int
-
-
 class OneItem(Struct, frozen=True, array_like=True, tag=5, gc=False):
+    """``title`` and ``cover_image_url`` are the catalog's, None if they were never learned (R-LIB-8)."""
+
     item: LibraryItem
+    title: str | None = None
+    cover_image_url: str | None = None
+    created: bool = False
+
+
+class Removal(Struct, frozen=True, array_like=True, gc=False):
+    """An item that is no longer in the list a client asked for: out of the library, or no match any more."""
+
+    item_id: ItemId
+    product_id: ProductId
+    removed_at: Micros
+
+
+class ItemsPage(Struct, frozen=True, array_like=True, tag=4, gc=False):
+    """``total_items`` counts all that match, on every page; removals too, where they were asked for. ``changed_at`` is
+    the latest change of the library: what a client passes as ``updated_since`` next time."""
+
+    items: list[OneItem]
+    total_items: int
+    changed_at: Micros = Micros(0)
+    removed: tuple[Removal, ...] = ()
 
 
 class LiveSessions(Struct, frozen=True, array_like=True, tag=6, gc=False):
@@ -104,11 +124,25 @@ class OfflineResults(Struct, frozen=True, array_like=True, tag=60, gc=False):
     results: tuple[OfflineResult, ...]
 
 
+class OneCategory(Struct, frozen=True, array_like=True, tag=8, gc=False):
+    category: Category
+
+
+class Categories(Struct, frozen=True, array_like=True, tag=9, gc=False):
+    categories: list[Category]
+
+
 class Refused(Struct, frozen=True, array_like=True, tag=20, gc=False):
     """``detail`` names what the refusal is about, in English."""
 
     code: RefusalCode
     detail: str = ""
+
+
+class ItemsChanged(Struct, frozen=True, array_like=True, tag=11, gc=False):
+    """What became of each change, in their order."""
+
+    results: list[OneItem | Refused]
 
 
 class WrongShard(Struct, frozen=True, array_like=True, tag=30, gc=False):
@@ -151,6 +185,9 @@ Answer = (
     | AccessSince
     | OwnedItems
     | OfflineResults
+    | OneCategory
+    | Categories
+    | ItemsChanged
     | Refused
 )
 EngineOutcome = WrongShard | Overloaded | Unavailable | Failed

@@ -14,7 +14,17 @@ from actors.domain.context import Context
 from actors.domain.events import AnomalyRecorded, Event, HeartbeatAccepted, SessionEnded, SessionStarted
 from actors.domain.ids import SECOND, Micros, ProductId, SessionId
 from actors.domain.library import library_of
-from actors.domain.model import Aggregate, Anomaly, EndedSession, EndReason, LiveSession, NotLoaded, User
+from actors.domain.model import (
+    Aggregate,
+    Anomaly,
+    EndedSession,
+    EndReason,
+    Library,
+    LibraryItem,
+    LiveSession,
+    NotLoaded,
+    User,
+)
 from actors.domain.replies import (
     Answer,
     Done,
@@ -60,16 +70,16 @@ def decide_start(user: User, command: StartSession, context: Context) -> Decisio
         return (), Refused("LIBRARY_ITEM_NOT_FOUND", "the product is not in the library")
     events: list[Event] = []
     live: list[LiveSession] = []
-    totals = {product: item.total_playtime_s for product, item in library.items.items()} if user.live else {}
+    books = Books(library, context)
     for session in user.live:
         if is_silent(session, context):
-            events.append(_end(session, session.last_heartbeat_at, "timeout", totals))
+            events.append(books.end(session, session.last_heartbeat_at, "timeout"))
         elif session.product_id != command.product_id:
             live.append(session)
         elif session.device_id == command.device_id:
             return events, SessionIsLive(replace(session, counted_elsewhere=()), resumed=True)
         else:
-            events.append(_end(session, session.last_heartbeat_at, "takeover", totals))
+            events.append(books.end(session, session.last_heartbeat_at, "takeover"))
     if len(live) >= context.policy.max_live_sessions:
         events.extend(_limit_anomaly(user, command.product_id, context))
         return events, Refused("LIVE_SESSION_LIMIT_REACHED", f"{len(live)} sessions are live")
@@ -82,7 +92,7 @@ def decide_start(user: User, command: StartSession, context: Context) -> Decisio
         device_id=command.device_id,
         platform=command.platform,
     )
-    events.append(SessionStarted(session))
+    events.append(SessionStarted(session, library.items[command.product_id].is_hidden))
     return events, SessionIsLive(session, resumed=False)
 
 
@@ -93,7 +103,8 @@ def decide_heartbeat(user: User, command: Heartbeat, context: Context) -> Decisi
             return (), Refused("SESSION_NOT_FOUND")
         return (), Refused("SESSION_ENDED")
     if is_silent(session, context):
-        return [_end(session, session.last_heartbeat_at, "timeout", _totals(user))], Refused("SESSION_ENDED")
+        ended = Books(library_of(user), context).end(session, session.last_heartbeat_at, "timeout")
+        return [ended], Refused("SESSION_ENDED")
     since_last = context.now - session.last_heartbeat_at
     if since_last * TOO_FAST_DIVISOR < session.interval_s * SECOND:
         answer = HeartbeatCounted(session.last_heartbeat_at, session.interval_s)
@@ -111,10 +122,11 @@ def decide_end(user: User, command: EndSession, context: Context) -> Decision:
     if session is None:
         ended = ended_session(user, command.session_id)
         return (), Refused("SESSION_NOT_FOUND") if ended is None else _is_over(ended)
+    books = Books(library_of(user), context)
     if is_silent(session, context):
-        event = _end(session, session.last_heartbeat_at, "timeout", _totals(user))
+        event = books.end(session, session.last_heartbeat_at, "timeout")
     else:
-        event = _end(session, context.now, "client", _totals(user))
+        event = books.end(session, context.now, "client")
     return [event], _is_over(_ended(session, event))
 
 
@@ -122,8 +134,8 @@ def decide_expire(user: User, _command: ExpireSessions, context: Context) -> Dec
     silent = [session for session in user.live if is_silent(session, context)]
     if not silent:
         return (), Done(changed=False)
-    totals = _totals(user)
-    return [_end(session, session.last_heartbeat_at, "timeout", totals) for session in silent], Done()
+    books = Books(library_of(user), context)
+    return [books.end(session, session.last_heartbeat_at, "timeout") for session in silent], Done()
 
 
 def decide_list_live(user: User, _command: ListLiveSessions, context: Context) -> Decision:
@@ -135,7 +147,8 @@ def evolve_started(user: User, event: SessionStarted) -> User:
     session = event.session
     library = user.library
     if library is not None and (item := library.items.get(session.product_id)) is not None:
-        items = {**library.items, session.product_id: replace(item, last_played_at=session.started_at)}
+        played = replace(item, last_played_at=session.started_at, updated_at=session.started_at)
+        items = {**library.items, session.product_id: played}
         library = replace(library, items=items)
     return replace(user, live=(*user.live, session), library=library)
 
@@ -156,9 +169,10 @@ def evolve_ended(user: User, event: SessionEnded) -> User:
     if session is None:
         raise ValueError("a session that is not live cannot end")
     if (item := library.items.get(event.product_id)) is not None:
-        ended = replace(item, total_playtime_s=event.total_playtime_s, last_ended_at=event.ended_at)
-        items = {**library.items, event.product_id: ended}
-        library = replace(library, items=items)
+        library = replace(library, items={**library.items, event.product_id: _played(item, event)})
+    elif (gone := library.removed.get(event.product_id)) is not None:
+        kept = replace(gone, item=_played(gone.item, event))
+        library = replace(library, removed={**library.removed, event.product_id: kept})
     return replace(
         user,
         live=tuple(other for other in user.live if other is not session),
@@ -178,19 +192,41 @@ def evolve_anomaly(user: User, event: AnomalyRecorded) -> User:
     return replace(user, live=live)
 
 
-def _totals(user: User) -> dict[ProductId, int]:
-    return {product: item.total_playtime_s for product, item in library_of(user).items.items()}
+def _played(item: LibraryItem, event: SessionEnded) -> LibraryItem:
+    return replace(
+        item,
+        total_playtime_s=event.total_playtime_s,
+        last_ended_at=event.ended_at,
+        updated_at=Micros(max(item.updated_at, event.ended_at, event.decided_at)),
+    )
 
 
-def _end(session: LiveSession, at: Micros, reason: EndReason, totals: dict[ProductId, int]) -> SessionEnded:
-    """Ends a session; ``totals`` is brought up to date, for when several end at once."""
-    duration_us = max(0, at - session.started_at)
-    if session.counted_elsewhere:
-        duration_us -= measure(within(session.counted_elsewhere, (session.started_at, at)))
-    duration_s = duration_us // SECOND
-    total = totals.get(session.product_id, 0) + duration_s
-    totals[session.product_id] = total
-    return SessionEnded(session.session_id, session.product_id, at, duration_s, reason, total)
+class Books:
+    """Totals of one decision: several sessions may end in it. What was taken back goes on being counted (R-LIB-8)."""
+
+    def __init__(self, library: Library, context: Context) -> None:
+        self._library = library
+        self._now = context.now
+        self._totals: dict[ProductId, int] = {}
+
+    def end(self, session: LiveSession, at: Micros, reason: EndReason) -> SessionEnded:
+        """The end of the session at ``at``, with the item's new total."""
+        product_id = session.product_id
+        item = self._item(product_id)
+        duration_us = max(0, at - session.started_at)
+        if session.counted_elsewhere:
+            duration_us -= measure(within(session.counted_elsewhere, (session.started_at, at)))
+        duration_s = duration_us // SECOND
+        before = self._totals.get(product_id, 0 if item is None else item.total_playtime_s)
+        total = self._totals[product_id] = before + duration_s
+        is_hidden = item is not None and item.is_hidden
+        return SessionEnded(session.session_id, product_id, at, duration_s, reason, total, is_hidden, self._now)
+
+    def _item(self, product_id: ProductId) -> LibraryItem | None:
+        if (item := self._library.items.get(product_id)) is not None:
+            return item
+        gone = self._library.removed.get(product_id)
+        return None if gone is None else gone.item
 
 
 def _ended(session: LiveSession, event: SessionEnded) -> EndedSession:

@@ -5,22 +5,17 @@ of deciding again (promise 2).
 """
 
 from collections.abc import Sequence
-from typing import assert_never
 
 from msgspec.structs import replace
 
-from actors.domain import access, library, offline, remembering, sessions
+from actors.domain import access, library_part, offline, remembering, sessions
 from actors.domain.commands import (
     AddOfflineSessions,
-    AddPurchase,
-    ChangeInstallation,
     CheckAccess,
     Command,
     EndSession,
     ExpireSessions,
-    GetItem,
     Heartbeat,
-    ListItems,
     ListLiveSessions,
     ListOwned,
     Settle,
@@ -33,10 +28,7 @@ from actors.domain.events import (
     CommandApplied,
     Event,
     HeartbeatAccepted,
-    InstallationChanged,
-    ItemAdded,
     OfflinePlayed,
-    PurchaseApplied,
     SessionEnded,
     SessionStarted,
 )
@@ -47,7 +39,7 @@ from actors.domain.replies import Answer, Done, Refused
 Decision = tuple[Sequence[Event], Answer]
 
 
-def decide(user: User, command: Command, context: Context) -> Decision:  # noqa: PLR0912  # one case a command
+def decide(user: User, command: Command, context: Context) -> Decision:
     """What happens, and what the caller is told. Raises ``NotLoaded`` when a rule needs more of the user."""
     match command:
         case Heartbeat():
@@ -60,14 +52,6 @@ def decide(user: User, command: Command, context: Context) -> Decision:  # noqa:
             return sessions.decide_expire(user, command, context)
         case ListLiveSessions():
             return sessions.decide_list_live(user, command, context)
-        case AddPurchase():
-            return library.decide_purchase(user, command, context)
-        case ChangeInstallation():
-            return library.decide_installation(user, command, context)
-        case ListItems():
-            return library.decide_list_items(user, command, context)
-        case GetItem():
-            return library.decide_get_item(user, command, context)
         case AddOfflineSessions():
             return offline.decide_offline(user, command, context)
         case Settle() | UseKey():
@@ -77,7 +61,7 @@ def decide(user: User, command: Command, context: Context) -> Decision:  # noqa:
         case ListOwned():
             return access.decide_list_owned(user, command, context)
         case _:
-            assert_never(command)
+            return library_part.decide(user, command, context)
 
 
 def decide_once(user: User, command: Command, command_id: CommandId | None, context: Context) -> Decision:
@@ -105,21 +89,15 @@ def evolve(user: User, event: Event) -> User:
         case SessionStarted():
             return _at(sessions.evolve_started(user, event), event.session.started_at)
         case SessionEnded():
-            return _at(sessions.evolve_ended(user, event), event.ended_at)
-        case ItemAdded():
-            return library.evolve_item_added(user, event)
-        case PurchaseApplied():
-            return _at(library.evolve_purchase(user, event), event.at)
-        case InstallationChanged():
-            return library.evolve_installation(user, event)
+            return _at(sessions.evolve_ended(user, event), Micros(max(event.ended_at, event.decided_at)))
         case AnomalyRecorded():
             return _at(sessions.evolve_anomaly(user, event), event.anomaly.at)
         case OfflinePlayed():
-            return _at(offline.evolve_offline(user, event), event.session.ended_at)
+            return _at(offline.evolve_offline(user, event), Micros(max(event.session.ended_at, event.decided_at)))
         case CommandApplied():
             return remembering.evolve_applied(user, event.applied)
         case _:
-            assert_never(event)
+            return _at(*library_part.evolve(user, event))
 
 
 def with_live_session(user: User, session: LiveSession) -> User:

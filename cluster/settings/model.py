@@ -96,12 +96,7 @@ class Settings(Section):
         ports = [
             port for port in (self.server.http_port, self.server.grpc_port, self.server.ws_port) if port is not None
         ]
-        consumed = (
-            kafka.topic_purchases,
-            kafka.topic_installed,
-            kafka.topic_uninstalled,
-            kafka.topic_product_updates,
-        )
+        consumed = set(kafka.event_topics)
         relations = (
             (
                 len(set(ports)) == len(ports),

@@ -161,6 +161,15 @@ class Kafka(Section):
         "payment.purchase.completed.v1", env="KAFKA_TOPIC_PURCHASES", meaning="Topic of completed purchases.",
         allowed=TOPIC,
     )  # fmt: skip
+    topic_refunds: Topic = setting(
+        "payment.purchase.refunded.v1", env="KAFKA_TOPIC_REFUNDS", meaning="Topic of refunds.", allowed=TOPIC
+    )
+    topic_gifts: Topic = setting(
+        "payment.gift.accepted.v1", env="KAFKA_TOPIC_GIFTS", meaning="Topic of accepted gifts.", allowed=TOPIC
+    )
+    topic_keys: Topic = setting(
+        "payment.key.activated.v1", env="KAFKA_TOPIC_KEYS", meaning="Topic of activated product keys.", allowed=TOPIC
+    )
     topic_installed: Topic = setting(
         "download.game.installed.v1", env="KAFKA_TOPIC_INSTALLED", meaning="Topic of installed games.", allowed=TOPIC
     )
@@ -171,6 +180,10 @@ class Kafka(Section):
     topic_product_updates: Topic = setting(
         "catalog.product.updated.v1", env="KAFKA_TOPIC_PRODUCT_UPDATES", meaning="Topic of changed products.",
         allowed=TOPIC,
+    )  # fmt: skip
+    topic_installation_status: Topic = setting(
+        "download.game.status.changed.v1", env="KAFKA_TOPIC_INSTALLATION_STATUS",
+        meaning="Topic of other changes of an installation.", allowed=TOPIC,
     )  # fmt: skip
     topic_dead_letters: Topic = setting(
         "library.dead-letters.v1", env="KAFKA_TOPIC_DEAD_LETTERS", meaning="Topic of events that cannot be processed.",
@@ -201,6 +214,20 @@ class Kafka(Section):
     ssl_key_password: Secret | None = setting(
         None, env="KAFKA_SSL_KEY_PASSWORD", meaning="Password of that key.", allowed="a password", min_length=1
     )
+
+    @property
+    def event_topics(self) -> tuple[str, ...]:
+        """All that are consumed."""
+        return (
+            self.topic_purchases,
+            self.topic_refunds,
+            self.topic_gifts,
+            self.topic_keys,
+            self.topic_installed,
+            self.topic_uninstalled,
+            self.topic_installation_status,
+            self.topic_product_updates,
+        )
 
 
 class PlaytimeTracking(Section):

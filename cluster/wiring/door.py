@@ -13,6 +13,7 @@ from actors.telemetry.exposition import new_registry
 from actors.telemetry.logs import configure_logging
 from actors.telemetry.router import RouterCollector
 from cluster.wiring import values
+from cluster.wiring.neighbours import Neighbours
 from persistence.postgres.clock_store import PostgresClockStore
 from persistence.postgres.cluster_map import PostgresClusterMapReader
 from persistence.postgres.history import PostgresSessionHistory
@@ -46,26 +47,43 @@ async def make(plain: dict[str, Any]) -> "DoorProcess":
     clock = DoorClock(PostgresClockStore(pool), settings.cluster.clock_rate)
     registry = new_registry()
     registry.register(RouterCollector(router))
-    door = Door(options, actors=router, history=PostgresSessionHistory(pool), service_now=clock.now, registry=registry)
+    neighbours = Neighbours(settings)
+    door = Door(
+        options,
+        actors=router,
+        catalog=neighbours.catalog,
+        downloads=neighbours.downloads,
+        history=PostgresSessionHistory(pool),
+        service_now=clock.now,
+        registry=registry,
+    )
     rpc = None
     if settings.grpc.doors == "shared":
         rpc = RpcDoor(values.rpc_settings(settings), actors=router, registry=registry)
-    return DoorProcess(door, router, clock, pool, rpc)
+    return DoorProcess(door, router, clock, pool, neighbours, rpc)
 
 
 class DoorProcess:
     """The door with what it needs to be alive, and the gRPC door when it shares the process."""
 
     def __init__(
-        self, door: Door, router: Router, clock: "DoorClock", pool: ConnectionPool, rpc: RpcDoor | None
+        self,
+        door: Door,
+        router: Router,
+        clock: "DoorClock",
+        pool: ConnectionPool,
+        neighbours: Neighbours,
+        rpc: RpcDoor | None,
     ) -> None:
         self._door = door
         self._rpc = rpc
         self._router = router
         self._clock = clock
         self._pool = pool
+        self._neighbours = neighbours
 
     async def start(self) -> None:
+        self._neighbours.start()
         self._clock.start()
         self._router.start()
         if self._rpc is not None:
@@ -77,6 +95,7 @@ class DoorProcess:
         await asyncio.gather(*draining)
         await self._router.close()
         await self._clock.close()
+        await self._neighbours.close()
         await self._pool.close()
 
     def check_health(self) -> None:

@@ -13,6 +13,7 @@ from actors.telemetry.host import HostCollector
 from actors.telemetry.logs import configure_logging
 from cluster.settings import Settings
 from cluster.wiring import values
+from cluster.wiring.neighbours import Neighbours
 from persistence.postgres.clock_store import PostgresClockStore
 from persistence.postgres.host_store import PostgresHostStore
 from persistence.postgres.loader import PostgresEntityLoader
@@ -57,12 +58,14 @@ class HostProcess:
             dsn=values.dsn(settings), application_name=f"library-{name}-reads", timeouts=timeouts, size=READ_CONNECTIONS
         )
         address = settings.cluster.node_address or str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+        neighbours = Neighbours(settings)
         host = self._host = Host(
             options=values.host_options(settings, self._host_id, address),
             credentials=values.credentials(settings),
             store=PostgresHostStore(dsn=values.dsn(settings), host_id=self._host_id, reads=reads, timeouts=timeouts),
             loader=PostgresEntityLoader(reads),
             clock_store=PostgresClockStore(reads),
+            catalog=neighbours.catalog,
         )
         if self._stop_asked:
             host.stop()
@@ -70,8 +73,10 @@ class HostProcess:
         registry.register(HostCollector(host.metrics))
         metrics = MetricsSocket(registry, run_dir=settings.cluster.run_dir, process=name)
         await metrics.start()
+        neighbours.start()
         try:
             await host.run()
         finally:
+            await neighbours.close()
             await metrics.close()
             await reads.close()

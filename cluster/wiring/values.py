@@ -9,6 +9,7 @@ from actors.domain.context import Policy
 from actors.domain.ids import HostId
 from actors.engine import HostOptions
 from actors.flush_loop import FlushLimits
+from actors.ingress import payloads
 from actors.ingress.decoding import Routes, routes
 from actors.link.handshake import Credentials
 from actors.mailbox import MailboxLimits
@@ -187,12 +188,18 @@ def kafka_connection(settings: Settings) -> KafkaConnection:
 
 def consumed_topics(settings: Settings) -> list[Topic]:
     kafka = settings.kafka
-    names = dict.fromkeys(
-        (kafka.topic_purchases, kafka.topic_installed, kafka.topic_uninstalled, kafka.topic_product_updates)
-    )
-    return [Topic(name=name, partitions=EVENT_PARTITIONS) for name in names]
+    return [Topic(name=name, partitions=EVENT_PARTITIONS) for name in dict.fromkeys(kafka.event_topics)]
 
 
 def event_routes(settings: Settings) -> Routes:
     kafka = settings.kafka
-    return routes(kafka.topic_purchases, kafka.topic_installed, kafka.topic_uninstalled, kafka.topic_product_updates)
+    return routes({
+        payloads.PURCHASED: kafka.topic_purchases,
+        payloads.REFUNDED: kafka.topic_refunds,
+        payloads.GIFT_ACCEPTED: kafka.topic_gifts,
+        payloads.KEY_ACTIVATED: kafka.topic_keys,
+        payloads.INSTALLED: kafka.topic_installed,
+        payloads.UNINSTALLED: kafka.topic_uninstalled,
+        payloads.STATUS_CHANGED: kafka.topic_installation_status,
+        payloads.PRODUCT_UPDATED: kafka.topic_product_updates,
+    })  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Final
 
 from actors.domain.ids import Epoch, HostId, Seq, ShardId
 from actors.ports import CommitRefused, Deposed, FlushBatch, ShardGift, ShardOwner, StoreError
-from persistence.postgres import anomalies, commands, library, locks, outbox, purchases, sessions, shards
+from persistence.postgres import anomalies, categories, commands, library, locks, outbox, purchases, sessions, shards
 from persistence.postgres.codecs import use_domain_types
 from persistence.postgres.connection import (
     DRIVER_ERRORS,
@@ -103,7 +103,10 @@ class FlushSession:
         await session.execute("begin")
         if await session.fetchval(_FENCE, self._host_id, epoch) is None:
             raise Deposed(f"host {self._host_id} is no longer at epoch {epoch}")
-        await library.flush(session, batch.items)
+        await library.flush_deletes(session, batch.removed, batch.returned)
+        await categories.flush_deletes(session, batch.categories_deleted)
+        await library.flush(session, batch.items, batch.removed)
+        await categories.flush(session, batch.categories)
         await sessions.flush_live(session, batch.sessions_live)
         await sessions.flush_ended(session, batch.sessions_ended)
         await sessions.flush_heartbeats(session, batch.heartbeats)

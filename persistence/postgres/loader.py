@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from actors.domain.ids import CommandId, ProductId, SessionId, ShardId, UserId
 from actors.domain.model import AppliedCommand, EndedSession, Library, LiveSession
 from actors.domain.spans import Spans
-from persistence.postgres import commands, library, live_sessions, purchases
+from persistence.postgres import categories, commands, library, live_sessions, purchases
 from persistence.postgres import sessions as playtime
 from persistence.postgres.pool import ConnectionPool
 
@@ -21,10 +21,14 @@ class PostgresEntityLoader:
         return await live_sessions.load_live(self._pool, shards, self._products)
 
     async def libraries(self, users: Sequence[UserId]) -> dict[UserId, Library]:
-        """Two statements see one state: a user's rows don't change while its actor is not loaded."""
+        """Several statements see one state: a user's rows don't change while its actor is not loaded."""
         items = await library.load(self._pool, users)
         applied = await purchases.load(self._pool, users)
-        return {user_id: Library(items[user_id], frozenset(applied[user_id])) for user_id in users}
+        removed = await library.load_removed(self._pool, users)
+        shelves = await categories.load(self._pool, users)
+        return {
+            user_id: Library(items[user_id], applied[user_id], removed[user_id], shelves[user_id]) for user_id in users
+        }
 
     async def commands(self, users: Sequence[UserId]) -> dict[UserId, dict[CommandId, AppliedCommand]]:
         return await commands.load(self._pool, users)

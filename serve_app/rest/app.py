@@ -9,7 +9,9 @@ from starlette.routing import BaseRoute, Match
 
 from serve_app.bodies import BASE
 from serve_app.errors import ApiError
+from serve_app.rest.categories import categories_router
 from serve_app.rest.health import health_router
+from serve_app.rest.item_actions import item_actions_router
 from serve_app.rest.items import items_router
 from serve_app.rest.many_heartbeats import many_heartbeats_router
 from serve_app.rest.offline import offline_router
@@ -45,6 +47,8 @@ def rest_app(services: Services) -> RestApp:
         many_heartbeats_router(services),
         offline_router(services),
         items_router(services),
+        item_actions_router(services),
+        categories_router(services),
         health_router(services),
     ]
     for router in routers:

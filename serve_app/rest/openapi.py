@@ -1,39 +1,12 @@
 """The OpenAPI document: what each route takes, answers and refuses, from the same classes that read and write it."""
 
-from collections.abc import Sequence
-from itertools import count, groupby
 from typing import Any
 
-import msgspec
-
 from serve_app.batch_bodies import BeatResults, BeatsRequest, OfflineRequest, OfflineSessionResults
-from serve_app.bodies import BASE, Document, Item, ItemList, Session, SessionList, StartRequest, Stats
-from serve_app.errors import CODES, ErrorDocument
+from serve_app.bodies import BASE, Document, Session, SessionList, StartRequest, Stats
+from serve_app.errors import CODES
 from serve_app.idempotency import PATTERN
-
-_REF = "#/components/schemas/{name}"
-_BODIES: Sequence[Any] = (
-    StartRequest,
-    Document[Session],
-    SessionList,
-    Document[Item],
-    ItemList,
-    Document[Stats],
-    BeatsRequest,
-    BeatResults,
-    OfflineRequest,
-    OfflineSessionResults,
-    ErrorDocument,
-)
-_REFS, _SCHEMAS = msgspec.json.schema_components(_BODIES, ref_template=_REF)
-_SCHEMA_OF = {str(body): ref for body, ref in zip(_BODIES, _REFS, strict=True)}
-
-_ALWAYS = (
-    "MALFORMED_REQUEST", "REQUEST_TIMEOUT", "PAYLOAD_TOO_LARGE", "URI_TOO_LONG", "REQUEST_HEADER_FIELDS_TOO_LARGE",
-    "INTERNAL_ERROR", "SERVICE_UNAVAILABLE",
-)  # fmt: skip
-_FOR_USERS = ("UNAUTHENTICATED", "NOT_ACCEPTABLE", "RATE_LIMITED", "VALIDATION_ERROR")
-_FOR_POSTS = (*_FOR_USERS, "IDEMPOTENCY_KEY_REUSED")
+from serve_app.rest.describing import EXAMPLES, FOR_POSTS, FOR_USERS, SCHEMAS, answer, json_content, route
 
 _PRODUCT = "5f1b0a52-3c41-4c0e-9a57-0d8f3f6f2f10"
 _SESSION = "8d2f4c1e-6b7a-4f0d-8c1b-2a3e4d5f6a7b"
@@ -65,23 +38,6 @@ _ENDED_EXAMPLE = {
         "device_id": "living-room",
     },
 }
-_ITEM_EXAMPLE = {
-    "type": "libraryItem",
-    "id": _ITEM,
-    "attributes": {
-        "product_id": _PRODUCT,
-        "title": None,
-        "cover_image_url": None,
-        "added_at": "2023-01-15T10:00:00Z",
-        "last_played_at": "2024-03-10T18:30:00Z",
-        "total_playtime_seconds": 72000,
-        "installation_status": "installed",
-        "is_hidden": False,
-        "acquisition_type": "purchase",
-    },
-    "relationships": {"categories": {"data": []}},
-    "links": {"self": f"{BASE}/items/{_ITEM}"},
-}
 _STATS_EXAMPLE = {
     "type": "playtimeStats",
     "id": _USER,
@@ -108,53 +64,6 @@ _NEXT_HEARTBEAT = {
     }
 }
 
-
-_EXAMPLES: dict[str, dict[str, Any]] = {}
-"""Kept apart and referred to: FastAPI drops the nulls of what stands in a route's own description."""
-
-
-def _json(body: Any, example: object) -> dict[str, Any]:
-    """A JSON content of this shape; equal examples are one."""
-    schema = _SCHEMA_OF[str(body)]
-    hint = schema["$ref"].rpartition("/")[2]
-    names = (f"{hint}{number}" for number in count(1))
-    name = next(name for name in names if _EXAMPLES.setdefault(name, {"value": example})["value"] == example)
-    return {"application/json": {"schema": schema, "examples": {name: {"$ref": f"#/components/examples/{name}"}}}}
-
-
-def _answer(
-    description: str, body: Any = None, example: object = None, headers: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    made: dict[str, Any] = {"description": description}
-    if body is not None:
-        made["content"] = _json(body, example)
-    if headers:
-        made["headers"] = headers
-    return made
-
-
-def _refusals(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """One response a status, naming its codes."""
-    entries = sorted((CODES[code] for code in {*codes, *_ALWAYS}), key=lambda entry: (entry.status, entry.code))
-    made: dict[int | str, dict[str, Any]] = {}
-    for status, group in groupby(entries, key=lambda entry: entry.status):
-        named = list(group)
-        example = {"errors": [{"status": str(status), "code": named[0].code, "title": named[0].ru, "detail": "…"}]}
-        description = "; ".join(f"`{entry.code}`: {entry.when}" for entry in named)
-        made[status] = _answer(description, ErrorDocument, example)
-    return made
-
-
-def _route(summary: str, answers: dict[int | str, dict[str, Any]], *codes: str, **more: Any) -> dict[str, Any]:
-    return {
-        "summary": summary,
-        "status_code": next(iter(answers)),
-        "responses": {**answers, **_refusals(*codes)},
-        "response_model": None,
-        **more,
-    }
-
-
 _START_EXAMPLE = {
     "data": {
         "type": "playtimeSessionStart",
@@ -162,37 +71,37 @@ _START_EXAMPLE = {
     }
 }
 
-SESSION_START = _route(
+SESSION_START = route(
     "Start playing a product, or get the session that this device already has",
     {
-        201: _answer("A new session", Document[Session], {"data": _LIVE_EXAMPLE}, _ACCEPTED_AT | _NEXT_HEARTBEAT),
-        200: _answer(
+        201: answer("A new session", Document[Session], {"data": _LIVE_EXAMPLE}, _ACCEPTED_AT | _NEXT_HEARTBEAT),
+        200: answer(
             "This device's live session", Document[Session], {"data": _LIVE_EXAMPLE}, _ACCEPTED_AT | _NEXT_HEARTBEAT
         ),
     },
-    *_FOR_POSTS,
+    *FOR_POSTS,
     "UNSUPPORTED_MEDIA_TYPE",
     "LIBRARY_ITEM_NOT_FOUND",
     "LIVE_SESSION_LIMIT_REACHED",
-    openapi_extra={"requestBody": {"required": True, "content": _json(StartRequest, _START_EXAMPLE)}},
+    openapi_extra={"requestBody": {"required": True, "content": json_content(StartRequest, _START_EXAMPLE)}},
 )
-HEARTBEAT = _route(
+HEARTBEAT = route(
     "Still playing",
-    {204: _answer("Counted", headers=_ACCEPTED_AT | _NEXT_HEARTBEAT)},
-    *_FOR_POSTS,
+    {204: answer("Counted", headers=_ACCEPTED_AT | _NEXT_HEARTBEAT)},
+    *FOR_POSTS,
     "SESSION_NOT_FOUND",
     "SESSION_ENDED",
 )
-SESSION_END = _route(
+SESSION_END = route(
     "Stop playing; repeating it gives the same answer",
-    {200: _answer("The completed session", Document[Session], {"data": _ENDED_EXAMPLE}, _ACCEPTED_AT)},
-    *_FOR_POSTS,
+    {200: answer("The completed session", Document[Session], {"data": _ENDED_EXAMPLE}, _ACCEPTED_AT)},
+    *FOR_POSTS,
     "SESSION_NOT_FOUND",
 )
-MANY_HEARTBEATS = _route(
+MANY_HEARTBEATS = route(
     "Still playing: many sessions at once; whose token has the role `game_server` may beat for every user's",
     {
-        200: _answer(
+        200: answer(
             "One result a session, in the order of the request",
             BeatResults,
             {
@@ -216,12 +125,12 @@ MANY_HEARTBEATS = _route(
             },
         )
     },
-    *_FOR_POSTS,
+    *FOR_POSTS,
     "UNSUPPORTED_MEDIA_TYPE",
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": _json(
+            "content": json_content(
                 BeatsRequest,
                 {
                     "data": [
@@ -233,10 +142,10 @@ MANY_HEARTBEATS = _route(
         }
     },
 )
-OFFLINE_SESSIONS = _route(
+OFFLINE_SESSIONS = route(
     "Finished sessions that the client recorded offline; sending one again changes nothing",
     {
-        200: _answer(
+        200: answer(
             "One result a session, in the order of the request",
             OfflineSessionResults,
             {
@@ -261,12 +170,12 @@ OFFLINE_SESSIONS = _route(
             },
         )
     },
-    *_FOR_POSTS,
+    *FOR_POSTS,
     "UNSUPPORTED_MEDIA_TYPE",
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": _json(
+            "content": json_content(
                 OfflineRequest,
                 {
                     "data": [
@@ -285,57 +194,36 @@ OFFLINE_SESSIONS = _route(
         }
     },
 )
-SESSION_LIST = _route(
+SESSION_LIST = route(
     "Sessions, newest first",
     {
-        200: _answer(
+        200: answer(
             "A page of sessions",
             SessionList,
             {"data": [_LIVE_EXAMPLE, _ENDED_EXAMPLE], "links": {"self": f"{BASE}/playtime/sessions"}},
         )
     },
-    *_FOR_USERS,
+    *FOR_USERS,
 )
-ACTIVE_SESSIONS = _route(
+ACTIVE_SESSIONS = route(
     "The user's live sessions",
     {
-        200: _answer(
+        200: answer(
             "All of them",
             SessionList,
             {"data": [_LIVE_EXAMPLE], "links": {"self": f"{BASE}/playtime/sessions/active"}},
         )
     },
-    *_FOR_USERS,
+    *FOR_USERS,
 )
-STATS = _route(
+STATS = route(
     "How much the user has played, by day, product and platform",
-    {200: _answer("Completed sessions only", Document[Stats], {"data": _STATS_EXAMPLE})},
-    *_FOR_USERS,
+    {200: answer("Completed sessions only", Document[Stats], {"data": _STATS_EXAMPLE})},
+    *FOR_USERS,
 )
-ITEM_LIST = _route(
-    "The user's library",
-    {
-        200: _answer(
-            "A page of items",
-            ItemList,
-            {
-                "data": [_ITEM_EXAMPLE],
-                "meta": {"total_items": 50, "current_page": 1, "per_page": 20},
-                "links": {"self": f"{BASE}/items", "next": f"{BASE}/items?page=2"},
-            },
-        )
-    },
-    *_FOR_USERS,
-)
-ITEM = _route(
-    "One item of the user's library",
-    {200: _answer("The item", Document[Item], {"data": _ITEM_EXAMPLE})},
-    *_FOR_USERS,
-    "LIBRARY_ITEM_NOT_FOUND",
-)
-HEALTH = _route("The process is alive", {200: _answer("Alive")})
-READY = _route("The process can serve users", {200: _answer("Ready")})
-METRICS = _route("Prometheus metrics of all processes of this node", {200: _answer("Text exposition")})
+HEALTH = route("The process is alive", {200: answer("Alive")})
+READY = route("The process can serve users", {200: answer("Ready")})
+METRICS = route("Prometheus metrics of all processes of this node", {200: answer("Text exposition")})
 
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
@@ -357,8 +245,8 @@ def complete(document: dict[str, Any]) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     for ours in ("HTTPValidationError", "ValidationError"):
         schemas.pop(ours, None)
-    schemas.update(_SCHEMAS)
-    components["examples"] = _EXAMPLES
+    schemas.update(SCHEMAS)
+    components["examples"] = EXAMPLES
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

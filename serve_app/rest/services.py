@@ -7,6 +7,7 @@ from fastapi import Request
 
 from actors.domain.ids import UserId
 from actors.history import SessionHistory
+from actors.ports import Catalog, Downloads
 from serve_app.auth import Authenticator
 from serve_app.error_answers import ErrorAnswers
 from serve_app.errors import ApiError
@@ -22,6 +23,8 @@ class Services:
     """``metrics_page`` is the exposition of all processes of the node and its content type."""
 
     actors: UserActors
+    catalog: Catalog
+    downloads: Downloads
     history: SessionHistory
     service_now: ServiceClock
     sessions: SessionEndpoint

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from actors.domain.ids import (
     SECOND,
+    CategoryId,
     ClientSessionId,
     CommandId,
     ItemId,
@@ -15,7 +16,16 @@ from actors.domain.ids import (
     SessionId,
     UserId,
 )
-from actors.domain.model import Anomaly, AppliedCommand, EndedSession, LibraryItem, LiveSession
+from actors.domain.model import (
+    Acquisition,
+    Anomaly,
+    AppliedCommand,
+    Category,
+    EndedSession,
+    LibraryItem,
+    LiveSession,
+    RemovedItem,
+)
 from actors.ports import FlushBatch, OutboxRow, PurchaseRow
 
 START = Micros(1_760_000_000 * SECOND + 123_457)
@@ -41,6 +51,9 @@ def item(**fields: Any) -> LibraryItem:
         "last_ended_at": Micros(START + 3),
         "total_playtime_s": 2**40,
         "is_hidden": True,
+        "user_rating": 5,
+        "category_ids": (CategoryId(uuid4().bytes), CategoryId(uuid4().bytes)),
+        "updated_at": Micros(START + 4),
     }
     return LibraryItem(**{**known, **fields})
 
@@ -97,8 +110,23 @@ def end_of(session: LiveSession, duration_s: int = 7) -> EndedSession:
     )
 
 
-def purchase(user_id: UserId) -> PurchaseRow:
-    return PurchaseRow(user_id, OrderId(uuid4().bytes), new_product(), START)
+def removed(**fields: Any) -> RemovedItem:
+    return RemovedItem(item(installation_status="not_installed", **fields), Micros(START + 9))
+
+
+def category(**fields: Any) -> Category:
+    known = {
+        "category_id": CategoryId(uuid4().bytes),
+        "name": "Пройдено 🎮 'quoted\" {1,2} \\ ё",
+        "created_at": START,
+        "updated_at": Micros(START + 5),
+    }
+    return Category(**{**known, **fields})
+
+
+def purchase(user_id: UserId, **fields: Any) -> PurchaseRow:
+    known = {"acquisition_type": "purchase", "added_at": Micros(START + 6), "refunded_at": None}
+    return PurchaseRow(user_id, OrderId(uuid4().bytes), new_product(), Acquisition(**{**known, **fields}))
 
 
 def command(at: Micros, reply: bytes = b"\x00reply\xff", request: bytes = b"") -> AppliedCommand:

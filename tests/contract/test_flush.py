@@ -8,9 +8,24 @@ import pytest
 from msgspec.structs import replace
 
 from actors.domain.ids import SECOND, HostId, Micros, Seq, SessionId, ShardId, Term, UserId
-from actors.domain.model import Anomaly, EndedSession, LiveSession
+from actors.domain.model import Anomaly, EndedSession, Library, LiveSession, PurchaseKey, RemovedItem
 from actors.ports import CommitRefused, FlushBatch, HostStore, OutcomeUnknown, ShardGift, ShardOwner
-from tests.contract.rows import anomaly, batch, command, end_of, ended, item, live, new_user, outbox_row, purchase
+from tests.contract.rows import (
+    START,
+    anomaly,
+    batch,
+    category,
+    command,
+    end_of,
+    ended,
+    item,
+    live,
+    new_product,
+    new_user,
+    outbox_row,
+    purchase,
+    removed,
+)
 from tests.contract.world import World
 
 ME = HostId(0)
@@ -32,11 +47,19 @@ async def test_every_field_of_every_row_comes_back_as_it_was(world: World) -> No
     items = [
         item(),
         item(install_event_at=None, last_played_at=None, last_ended_at=None, total_playtime_s=0, is_hidden=False),
+        item(user_rating=None, category_ids=()),
         item(acquisition_type="free_to_play", installation_status="repair_needed"),
     ]
     lives = [live(), live(platform=None, device_id="", too_fast=False)]
     endeds = [ended(), ended(platform=None, device_id="", end_reason="timeout", duration_s=0)]
-    purchases, commands = [purchase(user), purchase(user)], [command(now), command(now, b"", b"\x00request")]
+    purchases = [
+        purchase(user),
+        purchase(user, acquisition_type=None, refunded_at=Micros(START + 8)),
+        purchase(user, acquisition_type="key_activation", refunded_at=START),
+    ]
+    gone = [removed(), removed(user_rating=None, category_ids=(), last_ended_at=None, install_event_at=None)]
+    categories = [category(), category(name="а" * 100)]
+    commands = [command(now), command(now, b"", b"\x00request")]
     anomalies = [anomaly(), anomaly(kind="live_session_limit", session_id=None)]
     outbox = [outbox_row(user, 1, 0), outbox_row(user, 1, 1), outbox_row(user, 2**40, 0)]
 
@@ -47,7 +70,9 @@ async def test_every_field_of_every_row_comes_back_as_it_was(world: World) -> No
             items=[(user, one) for one in items],
             sessions_live=[(user, one) for one in lives],
             sessions_ended=[(user, one) for one in endeds],
+            removed=[(user, one) for one in gone],
             purchases=purchases,
+            categories=[(user, one) for one in categories],
             commands=[(user, one) for one in commands],
             anomalies=[(user, one) for one in anomalies],
             outbox=outbox,
@@ -56,9 +81,9 @@ async def test_every_field_of_every_row_comes_back_as_it_was(world: World) -> No
 
     library = (await world.loader.libraries([user]))[user]
     assert library.items == {one.product_id: one for one in items}
-    assert {(key.order_id, key.product_id) for key in library.purchases} == {
-        (row.order_id, row.product_id) for row in purchases
-    }
+    assert library.acquisitions == {PurchaseKey(row.order_id, row.product_id): row.acquisition for row in purchases}
+    assert library.removed == {one.item.product_id: one for one in gone}
+    assert library.categories == {one.category_id: one for one in categories}
     assert dict(await by_session(world)) == {one.session_id: (user, one) for one in lives}
     found = await world.loader.ended_sessions([(user, one.session_id) for one in endeds])
     assert found == {one.session_id: one for one in endeds}
@@ -92,6 +117,61 @@ async def test_a_later_image_replaces_the_earlier_one(world: World) -> None:
     )
     await store.flush(batch(2, items=[(user, second)]))
     assert (await world.loader.libraries([user]))[user].items == {first.product_id: second}
+
+
+async def test_a_product_is_taken_back_and_comes_again(world: World) -> None:
+    """R-LIB-8: it is in one of two tables, whatever happened between two flushes."""
+    user, first = new_user(), item()
+    store = await owner(world, appended=4)
+    await store.flush(batch(1, items=[(user, first)]))
+    gone = RemovedItem(first, Micros(START + 20))
+    await store.flush(batch(2, removed=[(user, gone)]))
+    library = (await world.loader.libraries([user]))[user]
+    assert (library.items, library.removed) == ({}, {first.product_id: gone})
+
+    later = replace(gone, item=replace(first, total_playtime_s=9), removed_at=Micros(START + 21))
+    await store.flush(batch(3, removed=[(user, later)]))
+    assert (await world.loader.libraries([user]))[user].removed == {first.product_id: later}
+
+    returned = [(user, first.product_id), (user, new_product())]
+    await store.flush(batch(4, returned=returned, items=[(user, first)]))
+    library = (await world.loader.libraries([user]))[user]
+    assert (library.items, library.removed) == ({first.product_id: first}, {})
+
+
+async def test_what_was_removed_before_any_flush_needs_no_row(world: World) -> None:
+    """Added and taken back, made and deleted, within a second."""
+    user, gone = new_user(), removed()
+    store = await owner(world)
+    await store.flush(batch(1, removed=[(user, gone)], categories_deleted=[(user, category().category_id)]))
+    library = (await world.loader.libraries([user]))[user]
+    assert library == Library(removed={gone.item.product_id: gone})
+
+
+async def test_a_purchase_is_refunded_once_and_may_come_after_its_refund(world: World) -> None:
+    """R-LIB-5: the two changes that a ground may see."""
+    user = new_user()
+    bought, refund_first = purchase(user), purchase(user, acquisition_type=None, refunded_at=START)
+    store = await owner(world, appended=2)
+    await store.flush(batch(1, purchases=[bought, refund_first]))
+    refunded = replace(bought, acquisition=replace(bought.acquisition, refunded_at=START))
+    late = replace(refund_first, acquisition=replace(refund_first.acquisition, acquisition_type="gift"))
+    await store.flush(batch(2, purchases=[refunded, late]))
+    acquisitions = (await world.loader.libraries([user]))[user].acquisitions
+    assert sorted(acquisitions.values(), key=str) == sorted((refunded.acquisition, late.acquisition), key=str)
+    assert not any(one.stands for one in acquisitions.values())
+
+
+async def test_categories_may_swap_their_names_in_one_flush(world: World) -> None:
+    """R-LIB-3: a name is unique at a commit boundary, whatever happened between two."""
+    user = new_user()
+    one, two, three = category(name="one"), category(name="two"), category(name="three")
+    store = await owner(world, appended=2)
+    await store.flush(batch(1, categories=[(user, kept) for kept in (one, two, three)]))
+    swapped = [replace(one, name="two", updated_at=Micros(START + 7)), replace(two, name="three")]
+    deleted = [(user, three.category_id), (new_user(), one.category_id)]
+    await store.flush(batch(2, categories=[(user, kept) for kept in swapped], categories_deleted=deleted))
+    assert (await world.loader.libraries([user]))[user].categories == {kept.category_id: kept for kept in swapped}
 
 
 async def test_a_session_lives_beats_and_ends(world: World) -> None:
@@ -156,7 +236,10 @@ async def test_progress_never_goes_back(world: World) -> None:
 
 USER = UserId(uuid4().bytes)
 OLD_LIVE, OLD_ENDED, OLD_ITEM = live(), ended(), item()
+OLD_CATEGORY = category(name="old")
+REFUNDED = purchase(USER, refunded_at=START)
 OLD_PURCHASE, OLD_ANOMALY, OLD_OUTBOX = purchase(USER), anomaly(), outbox_row(USER, 1)
+NEW_PURCHASE = purchase(USER)
 LIVE_ELSEWHERE = (new_user(), OLD_LIVE)
 
 REFUSED: dict[str, Callable[[], FlushBatch]] = {
@@ -175,6 +258,16 @@ REFUSED: dict[str, Callable[[], FlushBatch]] = {
     "an item of another product": lambda: batch(2, items=[(USER, item(item_id=OLD_ITEM.item_id))]),
     "one item twice": lambda: batch(2, items=[(USER, OLD_ITEM), (USER, OLD_ITEM)]),
     "a purchase again": lambda: batch(2, purchases=[OLD_PURCHASE]),
+    "a refund again": lambda: batch(2, purchases=[REFUNDED]),
+    "one purchase twice": lambda: batch(2, purchases=[NEW_PURCHASE, NEW_PURCHASE]),
+    "neither bought nor refunded": lambda: batch(2, purchases=[purchase(USER, acquisition_type=None)]),
+    "a name again": lambda: batch(2, categories=[(USER, category(name="old"))]),
+    "a name twice": lambda: batch(2, categories=[(USER, category(name="new")), (USER, category(name="new"))]),
+    "another user's category": lambda: batch(2, categories=[(new_user(), OLD_CATEGORY)]),
+    "NUL in a name": lambda: batch(2, categories=[(USER, category(name="a\0"))]),
+    "lone surrogate in a name": lambda: batch(2, categories=[(USER, category(name="\ud800"))]),
+    "a name too long": lambda: batch(2, categories=[(USER, category(name="a" * 101))]),
+    "a rating of six": lambda: batch(2, items=[(USER, item(user_rating=6))]),
     "an anomaly again": lambda: batch(2, anomalies=[(USER, OLD_ANOMALY)]),
     "an outbox key again": lambda: batch(2, outbox=[OLD_OUTBOX]),
 }
@@ -190,7 +283,8 @@ async def test_a_refused_row_leaves_everything_as_it_was(world: World, broken: C
             items=[(USER, OLD_ITEM)],
             sessions_live=[(USER, OLD_LIVE)],
             sessions_ended=[(USER, OLD_ENDED)],
-            purchases=[OLD_PURCHASE],
+            purchases=[OLD_PURCHASE, REFUNDED],
+            categories=[(USER, OLD_CATEGORY)],
             anomalies=[(USER, OLD_ANOMALY)],
             outbox=[OLD_OUTBOX],
         )
@@ -202,7 +296,9 @@ async def test_a_refused_row_leaves_everything_as_it_was(world: World, broken: C
         bad,
         items=[(user, item()), *bad.items],
         sessions_live=[*bad.sessions_live, (user, live())],
+        removed=[(user, removed())],
         purchases=[purchase(user), *bad.purchases],
+        categories=[(user, category()), *bad.categories],
         commands=[(user, command(now))],
         outbox=[outbox_row(user, 2), *bad.outbox],
         gifts=[ShardGift(ShardId(0), Term(1), OTHER)],

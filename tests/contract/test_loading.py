@@ -56,7 +56,7 @@ async def test_everyone_asked_for_has_a_library(world: World) -> None:
     libraries = await world.loader.libraries([rich, stranger])
     assert set(libraries) == {rich, stranger}
     assert libraries[rich].items == {mine.product_id: mine}
-    assert [key.order_id for key in libraries[rich].purchases] == [bought.order_id]
+    assert [key.order_id for key in libraries[rich].acquisitions] == [bought.order_id]
     assert libraries[stranger] == Library()
 
 

@@ -56,7 +56,7 @@ async def test_a_session_from_purchase_to_the_tables(postgres_dsn: str) -> None:
         assert isinstance(over, SessionIsOver)
         page = await cluster.call(user_id, ListItems())
         assert isinstance(page, ItemsPage)
-        assert [item.product_id for item in page.items] == [product_id]
+        assert [one.item.product_id for one in page.items] == [product_id]
         assert await cluster.call(user_id, Settle()) == Done(changed=False)
         row = (await cluster.pool.fetch("select * from playtime_sessions where id = $1", session_id))[0]
         assert (row["duration_seconds"], row["end_reason"]) == (over.session.duration_s, "client")

@@ -64,7 +64,13 @@ class Place:
                 calls=self.calls,
                 dead_letters=dead_letters,
                 products=MemoryCatalog(),
-                where=routes(self.purchases.name, self.installed.name, self.uninstalled.name),
+                where=routes(
+                    {
+                        PURCHASED: self.purchases.name,
+                        INSTALLED: self.installed.name,
+                        UNINSTALLED: self.uninstalled.name,
+                    }
+                ),
                 stop=stop,
                 random=random.Random(1).random,
                 metrics=metrics,

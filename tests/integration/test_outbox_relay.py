@@ -64,11 +64,10 @@ class Place:
         for _ in range(count):
             user = self._dice.choice(USERS)
             number = self._written[user] = self._written[user] + 1
-            event = published(
+            (event,) = published(
                 user,
                 SessionEnded(SessionId(uuid4().bytes), ProductId(uuid4().bytes), Micros(number), 1, "client", number),
             )
-            assert event is not None
             seq = Seq(sum(self._written.values()))
             rows.append((shard_of(user), 1, seq, 0, user, encode(event, user)))
         connection = await self.sql()

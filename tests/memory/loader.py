@@ -33,13 +33,16 @@ class MemoryEntityLoader:
         return await self._database.unlocked(READ, lambda: {user_id: self._library(user_id) for user_id in users})
 
     def _library(self, user_id: UserId) -> Library:
+        tables = self._tables
         return Library(
-            items={item.product_id: item for owner, item in self._tables.items.values() if owner == user_id},
-            purchases=frozenset(
-                PurchaseKey(row.order_id, row.product_id)
-                for row in self._tables.purchases.values()
+            items={item.product_id: item for owner, item in tables.items.values() if owner == user_id},
+            acquisitions={
+                PurchaseKey(row.order_id, row.product_id): row.acquisition
+                for row in tables.purchases.values()
                 if row.user_id == user_id
-            ),
+            },
+            removed={product_id: gone for (owner, product_id), gone in tables.removed.items() if owner == user_id},
+            categories={one.category_id: one for owner, one in tables.categories.values() if owner == user_id},
         )
 
     async def commands(self, users: Sequence[UserId]) -> dict[UserId, dict[CommandId, AppliedCommand]]:

@@ -4,13 +4,23 @@ from collections.abc import Container, Sequence
 
 from msgspec.structs import replace
 
-from actors.domain.ids import CommandId, HostId, ItemId, Micros, ProductId, Seq, SessionId, ShardId, UserId
-from actors.domain.model import Anomaly, AppliedCommand, EndedSession, LibraryItem, LiveSession
+from actors.domain.ids import CategoryId, CommandId, HostId, ItemId, Micros, ProductId, Seq, SessionId, ShardId, UserId
+from actors.domain.model import (
+    Acquisition,
+    Anomaly,
+    AppliedCommand,
+    Category,
+    EndedSession,
+    LibraryItem,
+    LiveSession,
+    RemovedItem,
+)
 from actors.fleet.ports import ProcessInfo
 from actors.ports import ClockOrigin, CommitRefused, FlushBatch, HostAddress, OutboxRow, PurchaseRow, ShardOwner
 
 OutboxKey = tuple[int, int, int, int]
 INT4 = 2**31
+MAX_NAME = 100
 INT8 = 2**63
 
 
@@ -24,6 +34,8 @@ class Tables:
         self.journal: dict[HostId, dict[Seq, bytes]] = {}
         self.items: dict[ItemId, tuple[UserId, LibraryItem]] = {}
         self.sessions: dict[SessionId, tuple[UserId, LiveSession | EndedSession]] = {}
+        self.removed: dict[tuple[UserId, ProductId], RemovedItem] = {}
+        self.categories: dict[CategoryId, tuple[UserId, Category]] = {}
         self.purchases: dict[tuple[UserId, bytes, ProductId], PurchaseRow] = {}
         self.commands: dict[tuple[UserId, CommandId, Micros], AppliedCommand] = {}
         self.anomalies: dict[bytes, tuple[UserId, Anomaly]] = {}
@@ -37,13 +49,22 @@ class Tables:
         """``CommitRefused`` for a batch that breaks a constraint."""
         self._check_items(batch)
         self._check_sessions(batch)
-        self._check_new(self.purchases, [_purchase_key(row) for row in batch.purchases], "applied_purchases")
+        self._check_purchases(batch)
+        self._check_categories(batch)
         self._check_new(self.commands, [(u, one.command_id, one.at) for u, one in batch.commands], "applied_commands")
         self._check_new(self.anomalies, [one.anomaly_id for _, one in batch.anomalies], "playtime_anomalies")
         self._check_new(self.outbox, [outbox_key(row) for row in batch.outbox], "outbox")
 
     def apply(self, batch: FlushBatch) -> None:
         """The rows of a batch that passed ``check``."""
+        for user_id, gone in batch.removed:
+            if self.items.get(gone.item.item_id, (None,))[0] == user_id:
+                del self.items[gone.item.item_id]
+        for key in batch.returned:
+            self.removed.pop(key, None)
+        self.categories = self._categories_left(batch)
+        self.removed.update({(user_id, gone.item.product_id): gone for user_id, gone in batch.removed})
+        self.categories.update({one.category_id: (user_id, one) for user_id, one in batch.categories})
         self.items.update({item.item_id: (user_id, item) for user_id, item in batch.items})
         self.sessions.update({one.session_id: (user_id, one) for user_id, one in batch.sessions_live})
         self.sessions.update({one.session_id: (user_id, one) for user_id, one in batch.sessions_ended})
@@ -58,7 +79,12 @@ class Tables:
 
     def _check_items(self, batch: FlushBatch) -> None:
         _once([item.item_id for _, item in batch.items], "user_library_items")
-        owners = {(user_id, item.product_id): item.item_id for user_id, item in self.items.values()}
+        leaving = {(user_id, gone.item.item_id) for user_id, gone in batch.removed}
+        owners = {
+            (user_id, item.product_id): item.item_id
+            for user_id, item in self.items.values()
+            if (user_id, item.item_id) not in leaving
+        }
         for user_id, item in batch.items:
             if owners.setdefault((user_id, item.product_id), item.item_id) != item.item_id:
                 raise CommitRefused("user_library_items: two items of a user and product")
@@ -67,6 +93,33 @@ class Tables:
                 raise CommitRefused("user_library_items: an item changed its user or product")
             if not -INT8 <= item.total_playtime_s < INT8:
                 raise CommitRefused("user_library_items: bigint out of range")
+            if item.user_rating not in (None, 1, 2, 3, 4, 5):
+                raise CommitRefused("user_library_items: no such rating")
+
+    def _check_purchases(self, batch: FlushBatch) -> None:
+        _once([_purchase_key(row) for row in batch.purchases], "applied_purchases")
+        for row in batch.purchases:
+            if row.acquisition.acquisition_type is None and row.acquisition.refunded_at is None:
+                raise CommitRefused("applied_purchases: neither bought nor refunded")
+            stored = self.purchases.get(_purchase_key(row))
+            if stored is not None and not _may_follow(stored.acquisition, row.acquisition):
+                raise CommitRefused("applied_purchases: a change that cannot happen")
+
+    def _categories_left(self, batch: FlushBatch) -> dict[CategoryId, tuple[UserId, Category]]:
+        gone = set(batch.categories_deleted)
+        return {key: (owner, one) for key, (owner, one) in self.categories.items() if (owner, key) not in gone}
+
+    def _check_categories(self, batch: FlushBatch) -> None:
+        _once([one.category_id for _, one in batch.categories], "user_game_categories")
+        after = self._categories_left(batch)
+        for user_id, one in batch.categories:
+            if after.get(one.category_id, (user_id,))[0] != user_id:
+                raise CommitRefused("user_game_categories: another user's")
+            _check_text(one.name)
+            if len(one.name) > MAX_NAME:
+                raise CommitRefused("user_game_categories: a name that is too long")
+            after[one.category_id] = (user_id, one)
+        _once([(user_id, one.name) for user_id, one in after.values()], "user_game_categories")
 
     def _check_sessions(self, batch: FlushBatch) -> None:
         _once([one.session_id for _, one in batch.sessions_live], "playtime_sessions")
@@ -105,6 +158,12 @@ def outbox_key(row: OutboxRow) -> OutboxKey:
 
 def _purchase_key(row: PurchaseRow) -> tuple[UserId, bytes, ProductId]:
     return (row.user_id, row.order_id, row.product_id)
+
+
+def _may_follow(stored: Acquisition, new: Acquisition) -> bool:
+    refunded = stored.refunded_at is None and new.refunded_at is not None
+    bought = stored.acquisition_type is None and new.acquisition_type is not None
+    return refunded or bought
 
 
 def _beaten(session: LiveSession, at: Micros, interval_s: int) -> LiveSession:

@@ -26,8 +26,9 @@ from actors.domain.replies import (
     SessionIsOver,
     Unavailable,
 )
+from actors.ingress.payloads import PURCHASED
 from cluster.verdict.history import End, History, Told
-from tests.simulation.world import DOORS, PURCHASES, Request, World
+from tests.simulation.world import DOORS, TOPICS, Request, World
 
 BEAT_EVERY_S = 1.0
 
@@ -68,7 +69,7 @@ class Player:
         ).encode()
         self.history.products += products
         for _ in range(self._random.choice((1, 1, 2))):
-            self._world.kafka.append(PURCHASES, self.user_id, body)
+            self._world.kafka.append(TOPICS[PURCHASED], self.user_id, body)
 
     async def live(self) -> None:
         self.buy()
@@ -187,7 +188,7 @@ class Player:
         known = self.history.before_reading()
         reply = await self._ask(ListItems(limit=100))
         if isinstance(reply, ItemsPage):
-            self.history.saw_items(known, {item.product_id: item.total_playtime_s for item in reply.items})
+            self.history.saw_items(known, {one.item.product_id: one.item.total_playtime_s for one in reply.items})
         live = await self._ask(ListLiveSessions())
         if isinstance(live, LiveSessions):
             self.history.saw_live(known, {session.session_id: session.last_heartbeat_at for session in live.sessions})

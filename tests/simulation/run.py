@@ -15,7 +15,7 @@ from tests.simulation.evidence import found_in
 from tests.simulation.faults import Trouble
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Network
-from tests.simulation.world import DOORS, Request, World
+from tests.simulation.world import DOORS, TOPICS, Request, World
 
 PLAYERS = 3
 TROUBLE_S = 6.0
@@ -100,6 +100,6 @@ async def _come_to_rest(world: World, players: list[Player]) -> None:
         await asyncio.sleep(1)
         await _settle(world, players)
     while (  # noqa: ASYNC110 - it is another one's state, and time is virtual
-        tables.outbox or any(tables.journal.values()) or world.kafka.unread("library", ["purchases"])
+        tables.outbox or any(tables.journal.values()) or world.kafka.unread("library", list(TOPICS.values()))
     ):
         await asyncio.sleep(0.2)

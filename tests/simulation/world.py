@@ -20,6 +20,7 @@ from actors.host import Host
 from actors.ingress.decoding import routes
 from actors.ingress.ingress import keep_ingress
 from actors.ingress.metrics import IngressMetrics
+from actors.ingress.payloads import PURCHASED, REFUNDED, STATUS_CHANGED, EventType
 from actors.link.handshake import Credentials
 from actors.mailbox import MailboxLimits
 from actors.ports import OutboxRow, StoreUnavailable
@@ -45,7 +46,7 @@ from tests.memory.tables import outbox_key
 from tests.simulation.processes import Process
 
 CREDENTIALS = Credentials(cluster="simulation", secret=b"a secret of the simulation, long enough")
-PURCHASES, INSTALLED, UNINSTALLED = "purchases", "installed", "uninstalled"
+TOPICS: dict[EventType, str] = {PURCHASED: "purchases", REFUNDED: "refunds", STATUS_CHANGED: "statuses"}
 EVENTS, DEAD_LETTERS = "events", "dead"
 POLICY = Policy(heartbeat_interval_s=2, session_timeout_s=6, max_live_sessions=3)
 DOORS = 2
@@ -67,7 +68,8 @@ class World:
         self.random = random
         self.database = MemoryDatabase(clock=StoreClock(follows_loop=True), faults=StoreFaults(), timeout_s=1.0)
         self.kafka = MemoryKafka()
-        for topic in (PURCHASES, INSTALLED, UNINSTALLED, EVENTS, DEAD_LETTERS):
+        self.catalog = MemoryCatalog()
+        for topic in (*TOPICS.values(), EVENTS, DEAD_LETTERS):
             self.kafka.add_topic(topic, 2)
         self.processes: dict[str, Process] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
@@ -170,6 +172,7 @@ class World:
             store=MemoryHostStore(self.database, host_id),
             loader=MemoryEntityLoader(self.database),
             clock_store=MemoryClockStore(self.database),
+            catalog=self.catalog,
             new_id=lambda: self.random.randbytes(16),
             cpu_seconds=lambda: 0.0,
         )
@@ -190,13 +193,11 @@ class World:
         router.start()
         faults = Faults()
         await keep_ingress(
-            lambda: MemoryConsumer(
-                self.kafka, faults, group="library", topics=[PURCHASES, INSTALLED, UNINSTALLED], batch=10
-            ),
+            lambda: MemoryConsumer(self.kafka, faults, group="library", topics=list(TOPICS.values()), batch=10),
             calls=router,
             dead_letters=MemoryDeadLetters(self.kafka, faults, DEAD_LETTERS),
-            products=MemoryCatalog(),
-            where=routes(PURCHASES, INSTALLED, UNINSTALLED),
+            products=self.catalog,
+            where=routes(TOPICS),
             stop=asyncio.Event(),
             random=self.random.random,
             metrics=IngressMetrics(),

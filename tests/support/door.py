@@ -93,6 +93,8 @@ async def open_door(
             **{**defaults, **settings},
         ),
         actors=engine,
+        catalog=engine.catalog,
+        downloads=engine.downloads,
         history=engine,
         service_now=engine.service_now,
         registry=new_registry(),

@@ -24,6 +24,8 @@ from actors.history import (
     ProductPlaytime,
     SessionRecord,
 )
+from actors.titles import CatalogTitles
+from tests.memory import MemoryCatalog, MemoryDownloads
 
 NOON = Micros(1_710_504_000 * SECOND)
 """2024-03-15T12:00:00Z."""
@@ -40,6 +42,9 @@ class RuleEngine:
     def __init__(self, policy: Policy | None = None) -> None:
         self.policy = policy or Policy()
         self.now = NOON
+        self.catalog = MemoryCatalog()
+        self.downloads = MemoryDownloads()
+        self.titles = CatalogTitles(self.catalog, lambda: self.now / SECOND)
         self.users: dict[UserId, User] = {}
         self.map_complete = True
         self.answer_instead: Reply | None = None
@@ -96,7 +101,13 @@ class RuleEngine:
             raise self.raise_instead
         if self.answer_instead is not None:
             return self.answer_instead
-        return self.decide(user_id, command, command_id)
+        while True:
+            try:
+                return self.decide(user_id, command, command_id)
+            except NotLoaded as missing:
+                if missing.aggregate is not Aggregate.TITLES:
+                    raise
+                await self.titles.learn(missing.products)
 
     def decide(self, user_id: UserId, command: Command, command_id: CommandId | None = None) -> Reply:
         user = self.users.get(user_id, replace(NOBODY, library=Library(), commands={}))
@@ -210,4 +221,5 @@ class RuleEngine:
             interval_s=self.policy.heartbeat_interval_s,
             policy=self.policy,
             new_id=lambda: SessionId(next(self._ids).to_bytes(16, "big")),
+            titles=self.titles,
         )

@@ -23,6 +23,7 @@ from persistence.postgres.loader import PostgresEntityLoader
 from persistence.postgres.migrate import migrate
 from persistence.postgres.pool import ConnectionPool
 from persistence.postgres.supervisor_store import PostgresSupervisorStore
+from tests.memory import MemoryCatalog
 
 CREDENTIALS = Credentials(cluster="test", secret=b"a secret of the tests, long enough")
 READY_TIMEOUT_S = 20.0
@@ -41,6 +42,7 @@ class SmallCluster:
         self.hosts: dict[HostId, Host] = {}
         self._tasks: dict[HostId, asyncio.Task[None]] = {}
         self.policy = Policy()
+        self.catalog = MemoryCatalog()
         self.clock_rate = clock_rate
 
     async def call(self, user_id: UserId, command: Command, timeout_s: float = 10.0) -> Reply:
@@ -61,6 +63,7 @@ class SmallCluster:
             store=PostgresHostStore(dsn=self._dsn, host_id=host_id, reads=self.pool, timeouts=Timeouts()),
             loader=PostgresEntityLoader(self.pool),
             clock_store=PostgresClockStore(self.pool),
+            catalog=self.catalog,
         )
         self.hosts[host_id] = host
         self._tasks[host_id] = asyncio.create_task(host.run())

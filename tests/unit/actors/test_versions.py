@@ -168,8 +168,7 @@ async def test_a_command_that_a_host_does_not_know_fails_alone(host: OneHost) ->
 
 async def test_the_outbox_is_published_the_same_in_both_shapes_and_a_newer_one_is_left_alone() -> None:
     """R-EVT-1: whatever a row looks like, Kafka gets the CloudEvent."""
-    event = published(USER, STARTED)
-    assert event is not None
+    (event,) = published(USER, STARTED)
     rows = [
         OutboxRow(ShardId(1), Term(1), Seq(form.version), 0, USER, form.encode_event(event, USER), form.version)
         for form in (FORMAT_1, NEXT)

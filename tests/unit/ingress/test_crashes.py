@@ -5,11 +5,12 @@ from uuid import UUID
 
 from actors.domain.commands import AddPurchase
 from actors.domain.ids import UserId
-from actors.ingress.decoding import INSTALLED, PURCHASED, UNINSTALLED, decode, routes
+from actors.ingress.decoding import decode, routes
 from actors.ingress.delivery import DeliveryLimits
 from actors.ingress.envelope import Undecodable
 from actors.ingress.ingress import IngressLimits, keep_ingress
 from actors.ingress.metrics import IngressMetrics
+from actors.ingress.payloads import INSTALLED, PURCHASED, UNINSTALLED
 from actors.ingress.ports import Record
 from tests.memory import MemoryCatalog
 from tests.memory.engine import MemoryCalls, MemoryEngine
@@ -18,7 +19,7 @@ from tests.memory.kafka import MemoryConsumer, MemoryDeadLetters, MemoryKafka
 from tests.support.events import purchase, structured
 
 GROUP, DEAD = "library", "dead"
-ROUTES = routes(PURCHASED, INSTALLED, UNINSTALLED)
+ROUTES = routes({PURCHASED: PURCHASED, INSTALLED: INSTALLED, UNINSTALLED: UNINSTALLED})
 USERS = [UUID(int=number) for number in range(1, 4)]
 GAMES = [UUID(int=number) for number in range(100, 103)]
 LIMITS = IngressLimits(
@@ -93,7 +94,7 @@ async def test_a_crash_at_any_await_skips_nothing_and_doubles_nothing() -> None:
             library = engine.users[UserId(user.bytes)].library
             assert library is not None
             assert [*library.items] == [game.bytes for game in GAMES]
-            assert len(library.purchases) == len(GAMES)
+            assert len(library.acquisitions) == len(GAMES)
         assert all(is_durable(record, kafka, engine) for record in kafka.records(PURCHASED))
         orders = [command.order_id for _, command in engine.applied if isinstance(command, AddPurchase)]
         assert len(set(orders)) == len(USERS) * len(GAMES)

@@ -10,10 +10,11 @@ from msgspec.structs import replace
 from actors.domain.commands import AddPurchase, ChangeInstallation, Command
 from actors.domain.ids import UserId
 from actors.domain.replies import Failed, Overloaded, Reply, Unavailable
-from actors.ingress.decoding import INSTALLED, PRODUCT_UPDATED, PURCHASED, UNINSTALLED, routes
+from actors.ingress.decoding import routes
 from actors.ingress.delivery import DeliveryLimits
 from actors.ingress.ingress import IngressLimits, keep_ingress
 from actors.ingress.metrics import IngressMetrics
+from actors.ingress.payloads import INSTALLED, PRODUCT_UPDATED, PURCHASED, UNINSTALLED, EventType
 from actors.ingress.ports import BrokerUnavailable, Partition
 from tests.memory.engine import MemoryCalls, MemoryEngine
 from tests.memory.faults import Faults
@@ -22,7 +23,7 @@ from tests.memory.services import MemoryCatalog
 from tests.support.events import installation, purchase, structured
 
 GROUP, DEAD = "library", "dead"
-TOPICS = [PURCHASED, INSTALLED, UNINSTALLED, PRODUCT_UPDATED]
+TOPICS: list[EventType] = [PURCHASED, INSTALLED, UNINSTALLED, PRODUCT_UPDATED]
 LIMITS = IngressLimits(
     window_records=10,
     poll_timeout_s=0.01,
@@ -64,7 +65,7 @@ class World:
                 calls=self.calls,
                 dead_letters=self.dead_letters,
                 products=self.catalog,
-                where=routes(PURCHASED, INSTALLED, UNINSTALLED),
+                where=routes({kind: kind for kind in TOPICS}),
                 stop=self.stop,
                 random=lambda: 0.5,
                 metrics=self.metrics,

@@ -9,15 +9,16 @@ import pytest
 from msgspec import UNSET
 
 from actors.catalog import ProductUpdate
-from actors.ingress.decoding import PRODUCT_UPDATED, PURCHASED, decode, routes
+from actors.ingress.decoding import decode, routes
 from actors.ingress.envelope import Undecodable
+from actors.ingress.payloads import PRODUCT_UPDATED, PURCHASED
 from actors.ingress.ports import Partition, Record
 from actors.ingress.product_news import ProductNews
 from tests.support.events import structured
 
 GAME = "5f1b0a52-3c41-4c0e-9a57-0d8f3f6f2f10"
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "events" / f"{PRODUCT_UPDATED}.json").read_text())
-ROUTES = routes("purchases", "installed", "uninstalled")
+ROUTES = routes({PURCHASED: "purchases", PRODUCT_UPDATED: PRODUCT_UPDATED})
 AT = "2024-03-15T20:00:00.250Z"
 AT_MS = 1_710_532_800_250
 
@@ -63,7 +64,7 @@ def test_without_a_time_of_its_own_it_is_as_new_as_kafka_says() -> None:
 
 
 def test_it_may_share_a_topic_when_it_says_what_it_is() -> None:
-    shared = routes("everything", "installed", "uninstalled", "everything")
+    shared = routes({PURCHASED: "everything", PRODUCT_UPDATED: "everything"})
     assert news(structured(PRODUCT_UPDATED, said(new_title="x"), time=AT), "everything", shared).title == "x"
 
 

@@ -199,8 +199,8 @@ async def test_a_path_that_is_not_there_is_the_one_error(door: OpenDoor, path: s
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("POST", f"{BASE}/items", "GET"),
-        ("DELETE", f"{BASE}/items/{format_id(b'x' * 16)}", "GET"),
+        ("PUT", f"{BASE}/items", "GET, PATCH, POST"),
+        ("DELETE", f"{BASE}/items/{format_id(b'x' * 16)}", "GET, PATCH"),
         ("GET", f"{SESSIONS}/start", "POST"),
         ("PATCH", f"{SESSIONS}/{format_id(b'x' * 16)}/heartbeat", "POST"),
         ("OPTIONS", f"{BASE}/playtime/stats", "GET"),

@@ -93,7 +93,8 @@ async def test_a_door_that_was_never_opened_drains_at_once_and_is_not_healthy(ru
     async with open_door(run_dir) as door:
         door.door.check_health()
         unopened = type(door.door)(
-            door.door.settings, actors=door.engine, history=door.engine, service_now=door.engine.service_now,
+            door.door.settings, actors=door.engine, catalog=door.engine.catalog,
+            downloads=door.engine.downloads, history=door.engine, service_now=door.engine.service_now,
             registry=new_registry(),
         )  # fmt: skip
         with pytest.raises(RuntimeError):
