@@ -14,7 +14,7 @@ from actors.domain.commands import AddFreeProduct, AddPurchase, RefundPurchase
 from actors.domain.context import Context
 from actors.domain.events import AcquisitionRecorded, Event, ItemAdded, ItemFellBack, ItemRemoved
 from actors.domain.ids import ItemId, Micros, OrderId, ProductId
-from actors.domain.library import library_of, shown_item
+from actors.domain.library import library_of
 from actors.domain.model import (
     Acquisition,
     AcquisitionType,
@@ -24,7 +24,7 @@ from actors.domain.model import (
     RemovedItem,
     User,
 )
-from actors.domain.replies import Answer, Done
+from actors.domain.replies import Answer, Done, OneItem
 
 Decision = tuple[Sequence[Event], Answer]
 
@@ -60,7 +60,8 @@ def decide_purchase(user: User, command: AddPurchase, context: Context) -> Decis
 
 
 def decide_free(user: User, command: AddFreeProduct, context: Context) -> Decision:
-    """A free product that was bought keeps what it is; being free is remembered, for a refund to fall back to."""
+    """A free product that was bought keeps what it is; being free is remembered, for a refund to fall back to.
+    The answer has no title: whoever asks has it from the catalog, and what is remembered is small."""
     library = library_of(user)
     key = PurchaseKey(FREE_ORDER, command.product_id)
     events: list[Event] = []
@@ -69,9 +70,8 @@ def decide_free(user: User, command: AddFreeProduct, context: Context) -> Decisi
         events += _gained(library, key, "free_to_play", context.now, context)
     for event in events:
         if isinstance(event, ItemAdded):
-            created = command.product_id not in library.items
-            return events, replace(shown_item(event.item, context), created=created)
-    return events, shown_item(library.items[command.product_id], context)
+            return events, OneItem(event.item, created=command.product_id not in library.items)
+    return events, OneItem(library.items[command.product_id])
 
 
 def decide_refund(user: User, command: RefundPurchase, context: Context) -> Decision:

@@ -198,6 +198,13 @@ class DeleteCategory(Struct, frozen=True, array_like=True, tag=25, gc=False):
     category_id: CategoryId
 
 
+class GetItems(Struct, frozen=True, array_like=True, tag=27, gc=False):
+    """The items as they are now, for an answer to ``ChangeItems``: what is remembered of a change is small."""
+
+    remembered: ClassVar[bool] = False
+    item_ids: tuple[ItemId, ...]
+
+
 class ListCategories(Struct, frozen=True, array_like=True, tag=26, gc=False):
     """R-LIB-3: all of them, by name."""
 
@@ -216,6 +223,7 @@ LibraryCommand = (
     | ListCategories
     | ListItems
     | GetItem
+    | GetItems
 )
 """What ``library_part`` decides."""
 

@@ -1,16 +1,25 @@
 """The items of a library: what install events and the user change of them, and reading them (R-LIB-1, 2, 6, 8, 9)."""
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from msgspec.structs import replace
 
-from actors.domain.commands import CLEAR_RATING, ChangeInstallation, ChangeItems, GetItem, ItemChange, ListItems
+from actors.domain.commands import (
+    CLEAR_RATING,
+    ChangeInstallation,
+    ChangeItems,
+    GetItem,
+    GetItems,
+    ItemChange,
+    ListItems,
+)
 from actors.domain.context import Context
 from actors.domain.events import Event, InstallationChanged, ItemPatch, ItemsPatched
-from actors.domain.ids import Micros
-from actors.domain.listing import UNKNOWN, list_items, needs_every_title
+from actors.domain.ids import ItemId, Micros, ProductId
+from actors.domain.listing import list_items, needs_every_title
 from actors.domain.model import Aggregate, Library, LibraryItem, NotLoaded, User
-from actors.domain.replies import Answer, Done, ItemsChanged, OneItem, Refused
+from actors.domain.replies import Answer, Done, ItemsChanged, OneItem, Refused, SomeItems, WrongChange
 
 Decision = tuple[Sequence[Event], Answer]
 
@@ -22,12 +31,6 @@ def library_of(user: User) -> Library:
     if user.library is None:
         raise NotLoaded(Aggregate.LIBRARY)
     return user.library
-
-
-def shown_item(item: LibraryItem, context: Context) -> OneItem:
-    """The item with what is known of its title now: a write does not wait for the catalog."""
-    card = context.titles.card(item.product_id) or UNKNOWN
-    return OneItem(item, card.title, card.cover_image_url)
 
 
 def decide_installation(user: User, command: ChangeInstallation, context: Context) -> Decision:
@@ -59,12 +62,29 @@ def decide_list_items(user: User, command: ListItems, context: Context) -> Decis
 
 
 def decide_get_item(user: User, command: GetItem, context: Context) -> Decision:
-    for item in library_of(user).items.values():
-        if item.item_id == command.item_id:
-            if context.titles.card(item.product_id) is None:
-                raise NotLoaded(Aggregate.TITLES, products=(item.product_id,))
-            return (), shown_item(item, context)
-    return (), Refused("LIBRARY_ITEM_NOT_FOUND")
+    (item,) = _shown(library_of(user), (command.item_id,), context)
+    return (), Refused("LIBRARY_ITEM_NOT_FOUND") if item is None else item
+
+
+def decide_get_items(user: User, command: GetItems, context: Context) -> Decision:
+    return (), SomeItems(_shown(library_of(user), command.item_ids, context))
+
+
+def _shown(library: Library, item_ids: Sequence[ItemId], context: Context) -> list[OneItem | None]:
+    """``NotLoaded`` while a title could still be learned."""
+    wanted = set(item_ids)
+    found: dict[ItemId, OneItem] = {}
+    missing: list[ProductId] = []
+    for item in library.items.values():
+        if item.item_id in wanted:
+            card = context.titles.card(item.product_id)
+            if card is None:
+                missing.append(item.product_id)
+            else:
+                found[item.item_id] = OneItem(item, card.title, card.cover_image_url)
+    if missing:
+        raise NotLoaded(Aggregate.TITLES, products=tuple(missing))
+    return [found.get(item_id) for item_id in item_ids]
 
 
 def decide_change_items(user: User, command: ChangeItems, context: Context) -> Decision:
@@ -74,23 +94,33 @@ def decide_change_items(user: User, command: ChangeItems, context: Context) -> D
     wanted = {change.item_id for change in command.changes}
     found = {item.item_id: item for item in library.items.values() if item.item_id in wanted}
     patches: list[ItemPatch] = []
-    results: list[OneItem | Refused] = []
+    wrong: list[WrongChange | None] = []
     for change in command.changes:
         item = found.get(change.item_id)
-        if item is None:
-            results.append(Refused("LIBRARY_ITEM_NOT_FOUND"))
-            continue
-        if (refused := _refusal(change, library)) is not None:
-            results.append(refused)
+        problem = _wrong(item, change, library)
+        wrong.append(problem)
+        if item is None or problem is not None:
             continue
         patch = patch_of(item, change)
         if patch.changed:
             patches.append(patch)
-            item = found[change.item_id] = _patched(item, patch, context.now)
-        results.append(shown_item(item, context))
-    if len(results) == 1 and isinstance(results[0], Refused):
-        return (), results[0]
-    return patched_by(patches, context), ItemsChanged(results)
+            found[change.item_id] = _patched(item, patch, context.now)
+    if len(wrong) == 1 and wrong[0] is not None:
+        return (), refused_change(wrong[0])
+    return patched_by(patches, context), ItemsChanged(wrong)
+
+
+def refused_change(wrong: WrongChange) -> Refused:
+    """What a change is refused with that came alone; the detail begins with the member."""
+    match wrong:
+        case "item":
+            return Refused("LIBRARY_ITEM_NOT_FOUND")
+        case "category_ids":
+            return Refused("VALIDATION_ERROR", "category_ids: no such category")
+        case "user_rating":
+            return Refused("VALIDATION_ERROR", "user_rating: from 1 to 5")
+        case _:
+            assert_never(wrong)
 
 
 def patch_of(item: LibraryItem, change: ItemChange) -> ItemPatch:
@@ -147,9 +177,11 @@ def _patched(item: LibraryItem, patch: ItemPatch, at: Micros) -> LibraryItem:
     )
 
 
-def _refusal(change: ItemChange, library: Library) -> Refused | None:
+def _wrong(item: LibraryItem | None, change: ItemChange, library: Library) -> WrongChange | None:
+    if item is None:
+        return "item"
     if change.category_ids is not None and not set(change.category_ids) <= library.categories.keys():
-        return Refused("VALIDATION_ERROR", "category_ids: no such category")
+        return "category_ids"
     if change.user_rating is not None and change.user_rating not in (CLEAR_RATING, *RATINGS):
-        return Refused("VALIDATION_ERROR", "user_rating: from 1 to 5")
+        return "user_rating"
     return None

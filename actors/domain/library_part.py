@@ -12,6 +12,7 @@ from actors.domain.commands import (
     CreateCategory,
     DeleteCategory,
     GetItem,
+    GetItems,
     LibraryCommand,
     ListCategories,
     ListItems,
@@ -38,12 +39,14 @@ from actors.domain.replies import Answer
 Decision = tuple[Sequence[Event], Answer]
 
 
-def decide(user: User, command: LibraryCommand, context: Context) -> Decision:
+def decide(user: User, command: LibraryCommand, context: Context) -> Decision:  # noqa: PLR0912  # one case a command
     match command:
         case ListItems():
             return library.decide_list_items(user, command, context)
         case GetItem():
             return library.decide_get_item(user, command, context)
+        case GetItems():
+            return library.decide_get_items(user, command, context)
         case ChangeItems():
             return library.decide_change_items(user, command, context)
         case ChangeInstallation():

@@ -139,10 +139,20 @@ class Refused(Struct, frozen=True, array_like=True, tag=20, gc=False):
     detail: str = ""
 
 
-class ItemsChanged(Struct, frozen=True, array_like=True, tag=11, gc=False):
-    """What became of each change, in their order."""
+WrongChange = Literal["item", "category_ids", "user_rating"]
+"""There is no such item, no such category, no such rating."""
 
-    results: list[OneItem | Refused]
+
+class ItemsChanged(Struct, frozen=True, array_like=True, tag=11, gc=False):
+    """What became of each change, in their order: None where it is done, else what is wrong. Small: it is stored."""
+
+    wrong: list[WrongChange | None]
+
+
+class SomeItems(Struct, frozen=True, array_like=True, tag=12, gc=False):
+    """Those that were asked for, in their order; None for one that is not there."""
+
+    items: list[OneItem | None]
 
 
 class WrongShard(Struct, frozen=True, array_like=True, tag=30, gc=False):
@@ -188,6 +198,7 @@ Answer = (
     | OneCategory
     | Categories
     | ItemsChanged
+    | SomeItems
     | Refused
 )
 EngineOutcome = WrongShard | Overloaded | Unavailable | Failed

@@ -60,7 +60,7 @@ async def make(plain: dict[str, Any]) -> "DoorProcess":
     rpc = None
     if settings.grpc.doors == "shared":
         rpc = RpcDoor(values.rpc_settings(settings), actors=router, registry=registry)
-    return DoorProcess(door, router, clock, pool, neighbours, rpc)
+    return DoorProcess(door, router, clock, pool, neighbours=neighbours, rpc=rpc)
 
 
 class DoorProcess:
@@ -72,6 +72,7 @@ class DoorProcess:
         router: Router,
         clock: "DoorClock",
         pool: ConnectionPool,
+        *,
         neighbours: Neighbours,
         rpc: RpcDoor | None,
     ) -> None:

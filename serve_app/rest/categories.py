@@ -14,7 +14,7 @@ from serve_app.errors import ApiError
 from serve_app.library_bodies import CategoryCreationRequest, CategoryList, CategoryUpdateRequest, category_body
 from serve_app.outcomes import Answer, json_answer, raise_for
 from serve_app.reading import invalid_body, read_body_id
-from serve_app.rest.body import body_of
+from serve_app.rest.body import body_of, key_of
 from serve_app.rest.openapi_library import CATEGORY_CREATE, CATEGORY_DELETE, CATEGORY_LIST, CATEGORY_UPDATE
 from serve_app.rest.route import guarded_route, response
 from serve_app.rest.services import Services, caller, no_parameters, trace_id
@@ -34,11 +34,13 @@ def categories_router(services: Services) -> APIRouter:
     Caller = Annotated[UserId, Depends(current)]
 
     async def call(user_id: UserId, command: Command, request: Request) -> Reply:
+        key = await key_of(request, user_id) if request.method == "POST" else None
+        own = CommandId(os.urandom(16)) if command.remembered else None
         return await services.actors.call(
             user_id,
             command,
             timeout_s=services.command_timeout_s,
-            command_id=CommandId(os.urandom(16)) if command.remembered else None,
+            command_id=key or own,
             trace=trace_id(request),
         )
 

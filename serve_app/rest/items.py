@@ -1,7 +1,7 @@
 """The library: pages of items, one item, and what a user changes of them (R-LIB-1, R-LIB-2, R-LIB-9)."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from msgspec import UNSET
 from pydantic import BaseModel, ConfigDict, Field
 
-from actors.domain.commands import CLEAR_RATING, ChangeItems, GetItem, ItemChange, ItemSort, ListItems
+from actors.domain.commands import CLEAR_RATING, ChangeItems, GetItem, GetItems, ItemChange, ItemSort, ListItems
 from actors.domain.ids import (
     CategoryId,
     CommandId,
@@ -21,8 +21,9 @@ from actors.domain.ids import (
     parse_id,
     parse_time,
 )
+from actors.domain.library import refused_change
 from actors.domain.model import AcquisitionType, InstallationStatus
-from actors.domain.replies import ItemsChanged, ItemsPage, OneItem, Refused, Removal
+from actors.domain.replies import ItemsChanged, ItemsPage, OneItem, Refused, Removal, SomeItems
 from serve_app.bodies import BASE, Document, ItemList, PageLinks, PageMeta, RemovedRef, item_body
 from serve_app.conditional import tagged
 from serve_app.errors import ApiError, error_objects, language_of
@@ -130,9 +131,9 @@ def items_router(services: Services) -> APIRouter:
         if read_body_id(data.id, "/data/id") != wanted:
             raise invalid_body("not the item of the path", "/data/id")
         command = ChangeItems((_change(wanted, data.attributes, "/data"),))
-        (result,) = await _changed(services, user_id, command, request)
+        (result,) = await changed_items(services, user_id, command, request)
         if isinstance(result, Refused):
-            raise refused_change(result)
+            raise _refusal(result)
         return response(json_answer(200, encode(Document(item_body(result)))))
 
     @router.patch("", **ITEM_UPDATES)
@@ -147,7 +148,7 @@ def items_router(services: Services) -> APIRouter:
             _change(item_id, one.attributes, f"/data/{n}")
             for n, (item_id, one) in enumerate(zip(wanted, asked, strict=True))
         )
-        results = await _changed(services, user_id, ChangeItems(tuple(changes)), request)
+        results = await changed_items(services, user_id, ChangeItems(tuple(changes)), request)
         language = language_of(request.headers.get("accept-language", "").encode("latin-1"))
         bodies = [
             item_result(
@@ -190,25 +191,28 @@ def path_item_id(text: str) -> ItemId:
         raise ApiError("LIBRARY_ITEM_NOT_FOUND") from None
 
 
-async def _changed(
+async def changed_items(
     services: Services, user_id: UserId, command: ChangeItems, request: Request
-) -> Collection[OneItem | Refused]:
-    reply = await services.actors.call(
-        user_id,
-        command,
-        timeout_s=services.command_timeout_s,
-        command_id=CommandId(os.urandom(16)),
-        trace=trace_id(request),
-    )
-    if isinstance(reply, ItemsChanged):
-        return reply.results
+) -> Sequence[OneItem | Refused]:
+    """What became of each change: the item as it is now, or the refusal."""
+    trace, timeout_s = trace_id(request), services.command_timeout_s
+    command_id = CommandId(os.urandom(16))
+    reply = await services.actors.call(user_id, command, timeout_s=timeout_s, command_id=command_id, trace=trace)
     if isinstance(reply, Refused):
         return [reply]
-    raise_for(reply)
-    return None
+    if not isinstance(reply, ItemsChanged):
+        raise_for(reply)
+    item_ids = tuple(change.item_id for change in command.changes)
+    shown = await services.actors.call(user_id, GetItems(item_ids), timeout_s=timeout_s, trace=trace)
+    if not isinstance(shown, SomeItems):
+        raise_for(shown)
+    return [
+        (refused_change(wrong) if wrong is not None else item) or refused_change("item")
+        for wrong, item in zip(reply.wrong, shown.items, strict=True)
+    ]
 
 
-def refused_change(refused: Refused) -> ApiError:
+def _refusal(refused: Refused) -> ApiError:
     """With the place of what is wrong: the rules name the member first."""
     if refused.code == "VALIDATION_ERROR":
         member, _, detail = refused.detail.partition(": ")

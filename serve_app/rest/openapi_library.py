@@ -14,7 +14,7 @@ from serve_app.library_bodies import (
     ItemUpdateRequest,
     ItemUpdatesRequest,
 )
-from serve_app.rest.describing import FOR_USERS, answer, json_content, route
+from serve_app.rest.describing import FOR_POSTS, FOR_USERS, answer, json_content, route
 
 _PRODUCT = "5f1b0a52-3c41-4c0e-9a57-0d8f3f6f2f10"
 _ITEM = "0b9f7f0e-9d3c-4e51-8f6e-6b1f8f2f3c4d"
@@ -109,7 +109,7 @@ ITEM_ADD = route(
         201: answer("It is in the library now", Document[Item], {"data": _ITEM_EXAMPLE}, _LOCATION),
         200: answer("It was in the library", Document[Item], {"data": _ITEM_EXAMPLE}, _LOCATION),
     },
-    *FOR_USERS,
+    *FOR_POSTS,
     "UNSUPPORTED_MEDIA_TYPE",
     "PRODUCT_NOT_FOUND",
     **_body(ItemCreationRequest, {"data": {"type": "libraryItemCreation", "attributes": {"product_id": _PRODUCT}}}),
@@ -152,7 +152,7 @@ ITEM_UPDATES = route(
 ITEM_INSTALL = route(
     "Ask the Download Service to install an item; its status follows by events",
     {202: answer("The Download Service has taken the request", Document[Item], {"data": _ITEM_EXAMPLE})},
-    *FOR_USERS,
+    *FOR_POSTS,
     "LIBRARY_ITEM_NOT_FOUND",
     "PERMISSION_DENIED",
 )
@@ -164,7 +164,7 @@ CATEGORY_LIST = route(
 CATEGORY_CREATE = route(
     "A new category",
     {201: answer("The category", Document[Category], {"data": _CATEGORY_EXAMPLE})},
-    *FOR_USERS,
+    *FOR_POSTS,
     "UNSUPPORTED_MEDIA_TYPE",
     "CATEGORY_DUPLICATE",
     "CATEGORY_LIMIT_REACHED",

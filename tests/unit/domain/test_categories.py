@@ -7,6 +7,7 @@ from actors.domain.commands import (
     ChangeItems,
     CreateCategory,
     DeleteCategory,
+    GetItems,
     ItemChange,
     ListCategories,
     ListItems,
@@ -14,9 +15,10 @@ from actors.domain.commands import (
 )
 from actors.domain.context import Policy
 from actors.domain.events import CategoryDeleted, ItemsPatched
-from actors.domain.ids import CategoryId, CommandId, ItemId
+from actors.domain.ids import CategoryId, CommandId, ItemId, ProductId
+from actors.domain.library import refused_change
 from actors.domain.model import Category, LibraryItem
-from actors.domain.replies import Categories, Done, ItemsChanged, ItemsPage, OneCategory, OneItem, Refused
+from actors.domain.replies import Categories, Done, ItemsChanged, ItemsPage, OneCategory, OneItem, Refused, SomeItems
 from tests.support.actor import GAME, OTHER_GAME, START, Actor, an_id
 
 NOBODYS = CategoryId(an_id(0xDEAD))
@@ -41,10 +43,14 @@ def owner_of(*products: object) -> tuple[Actor, list[LibraryItem]]:
     return actor, list(actor.user.library.items.values())
 
 
-def changed(actor: Actor, *changes: ItemChange) -> list[OneItem | Refused]:
+def changed(actor: Actor, *changes: ItemChange) -> list[OneItem | Refused | None]:
     answer = actor.ask(ChangeItems(changes))
     assert isinstance(answer, ItemsChanged)
-    return answer.results
+    shown = actor.ask(GetItems(tuple(change.item_id for change in changes)))
+    assert isinstance(shown, SomeItems)
+    return [
+        item if wrong is None else refused_change(wrong) for wrong, item in zip(answer.wrong, shown.items, strict=True)
+    ]
 
 
 def test_categories_are_listed_by_name_without_regard_to_case() -> None:
@@ -165,6 +171,17 @@ def test_each_of_many_changes_succeeds_or_is_refused_on_its_own() -> None:
     (patched,) = actor.happened(ItemsPatched)
     assert isinstance(patched, ItemsPatched)
     assert [patch.changed for patch in patched.patches] == [("is_hidden",), ("user_rating",)]
+
+
+def test_what_is_remembered_of_a_hundred_changes_is_small() -> None:
+    """Promise 6: answers are stored with their ids, and are bounded."""
+    actor = Actor()
+    products = [ProductId(an_id(number)) for number in range(100)]
+    actor.owns(*products)
+    assert actor.user.library is not None
+    for code in (1, 6):
+        changes = tuple(ItemChange(item.item_id, user_rating=code) for item in actor.user.library.items.values())
+        assert isinstance(actor.ask(ChangeItems(changes), CommandId(an_id(code))), ItemsChanged)
 
 
 def test_a_single_refused_change_is_not_remembered() -> None:
