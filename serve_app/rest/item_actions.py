@@ -42,12 +42,13 @@ def item_actions_router(services: Services) -> APIRouter:
         no_parameters(request)
         asked = (await body_of(request, read_creation)).data.attributes
         product_id = ProductId(read_body_id(asked.product_id, _PRODUCT_POINTER))
+        key = await key_of(request, user_id)
         product = await free_product(services, product_id)
         reply = await services.actors.call(
             user_id,
             AddFreeProduct(product_id),
             timeout_s=services.command_timeout_s,
-            command_id=await key_of(request, user_id) or CommandId(os.urandom(16)),
+            command_id=key or CommandId(os.urandom(16)),
             trace=trace_id(request),
         )
         if not isinstance(reply, OneItem):

@@ -146,6 +146,8 @@ async def test_every_post_refuses_a_key_that_is_none(door: OpenDoor, key: str) -
         f"{SESSIONS}/start": start_body(),
         OFFLINE: offline(),
         BEATS: {"data": [{"type": "playtimeHeartbeat", "id": UUID}]},
+        f"{BASE}/items": {"data": {"type": "libraryItemCreation", "attributes": {"product_id": UUID}}},
+        f"{BASE}/categories": {"data": {"type": "userCategoryCreation", "attributes": {"name": "shelf"}}},
     }
     before = len(door.engine.calls)
     for path in posts:
