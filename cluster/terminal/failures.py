@@ -11,6 +11,7 @@ def one_line(error: Exception) -> str | None:
     # the classes are imported here, after the fact, to keep every command's start light
     import asyncpg
 
+    from actors.ingress.ports import BrokerUnavailable
     from cluster.dev.errors import DevStackError
     from cluster.errors import CallError, DemoError, ServiceError
     from cluster.settings import SettingsError
@@ -23,6 +24,8 @@ def one_line(error: Exception) -> str | None:
             return str(error)
         case asyncpg.PostgresError() | asyncpg.InterfaceError():
             return f"Postgres refuses: {_flat(error)}"
+        case BrokerUnavailable():
+            return f"Kafka does not answer: {_flat(error)}; is it running? (`library dev status`)"
         case ConnectionError():
             return f"cannot connect: {_flat(error)}; is the server running? (`library dev status`)"
         case TimeoutError():

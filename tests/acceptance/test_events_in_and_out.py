@@ -6,6 +6,9 @@ from uuid import UUID, uuid4
 
 from aiokafka import AIOKafkaConsumer
 
+from actors.ingress.ports import DeadLetter, Partition, Record
+from persistence.kafka.connection import KafkaConnection
+from persistence.kafka.dead_letter_producer import DeadLetterProducer, dead_letter_topic
 from tests.support import events
 from tests.support.running_service import RunningService
 
@@ -101,6 +104,48 @@ def test_poison_goes_to_the_dead_letters_and_its_partition_goes_on(service: Runn
     letters = asyncio.run(read_dead_letters(brokers(service), key, len(poison)))
     assert [letter.value for letter in letters] == poison
     assert all(any("reason" in name for name, _ in letter.headers) for letter in letters)
+
+
+def test_operators_list_replay_and_drop_dead_letters(service: RunningService) -> None:
+    """R-EVT-4: a replayed event keeps its id and is applied exactly once, also when it is replayed twice."""
+    user_id, product_id = uuid4(), uuid4()
+    key, token = str(user_id).encode(), service.token(user_id)
+    order = events.structured(events.PURCHASES, events.purchase(user_id, [product_id]), id=f"evt-{user_id}")
+    asyncio.run(put_dead_letter(brokers(service), key, order, event_id=f"evt-{user_id}"))
+
+    def listed(*arguments: str) -> list[dict[str, object]]:
+        answer = service.command("dlq", "list", "--json", *arguments)
+        assert answer.returncode == 0, answer.stderr
+        return [letter for letter in json.loads(answer.stdout) if letter["key"] == str(user_id)]
+
+    (letter,) = listed()
+    assert (letter["reason"], letter["topic"], letter["event_id"]) == ("failed", events.PURCHASES, f"evt-{user_id}")
+    shown = service.command("dlq", "show", str(letter["id"]))
+    assert str(product_id) in shown.stdout
+    assert str(letter["id"]) in service.command("dlq", "list").stdout
+    for _ in range(2):
+        replayed = service.command("dlq", "replay", str(letter["id"]))
+        assert replayed.returncode == 0, replayed.stderr
+        service.until(lambda: len(owned(service, token)) == 1, APPEAR_TIMEOUT_S)
+    assert listed() == []
+    assert listed("--resolved")[0]["outcome"] == "replayed"
+    asyncio.run(events.send(brokers(service), events.PURCHASES, (key, b"poison behind the replays")))
+    service.until(lambda: bool(listed("--reason", "not_json")), APPEAR_TIMEOUT_S)
+    assert len(owned(service, token)) == 1
+    (poison,) = listed()
+    assert json.loads(service.command("dlq", "drop", "--json", str(poison["id"])).stdout) == {"dropped": [poison["id"]]}
+    assert listed() == []
+    assert service.command("dlq", "replay", "7-7").returncode == 1
+
+
+async def put_dead_letter(address: str, key: bytes, value: bytes, event_id: str) -> None:
+    """As the ingress does when a rule fails."""
+    producer = DeadLetterProducer(
+        KafkaConnection(brokers=address), topic=dead_letter_topic(DEAD_LETTERS), create_topics=True
+    )
+    record = Record(partition=Partition(events.PURCHASES, 0), offset=10**9, timestamp_ms=1, key=key, value=value)
+    await producer.put(DeadLetter(record=record, reason="failed", detail="incident 1", event_id=event_id))
+    await producer.close()
 
 
 async def read_dead_letters(address: str, key: bytes, count: int) -> list[object]:
