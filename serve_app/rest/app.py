@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Match
 from serve_app.bodies import BASE
 from serve_app.errors import ApiError
 from serve_app.rest.categories import categories_router
+from serve_app.rest.contract import DESCRIPTION, with_common_parts
 from serve_app.rest.health import health_router
 from serve_app.rest.item_actions import item_actions_router
 from serve_app.rest.items import items_router
@@ -26,7 +27,7 @@ class RestApp(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if not self.openapi_schema:
-            self.openapi_schema = complete(super().openapi())
+            self.openapi_schema = with_common_parts(complete(super().openapi()))
         return self.openapi_schema
 
 
@@ -34,13 +35,14 @@ def rest_app(services: Services) -> RestApp:
     app = RestApp(
         title="Library Service",
         version="1",
-        description="Who owns which game, live play sessions, exact playtime.",
+        description=DESCRIPTION,
         openapi_url=f"{BASE}/openapi.json",
         docs_url=f"{BASE}/docs",
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
         separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     routers = [
         playtime_router(services),

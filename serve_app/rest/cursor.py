@@ -9,6 +9,8 @@ from actors.history import HistoryPosition
 from serve_app.errors import ApiError
 from serve_app.reading import invalid_parameter
 
+CURSOR = "^A[A-Za-v][A-Za-z0-9_-]{30}$"
+"""What they look like until the year 8820."""
 _PLACE = struct.Struct(">Q16s")
 _LATEST = 253_402_300_799_999_999
 """The last microsecond of the year 9999: what Postgres and Python can both tell."""

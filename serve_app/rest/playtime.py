@@ -23,7 +23,7 @@ from serve_app.bodies import (
 from serve_app.errors import ApiError
 from serve_app.outcomes import json_answer, raise_for
 from serve_app.reading import read_parameter_id
-from serve_app.rest.cursor import read_cursor, write_cursor
+from serve_app.rest.cursor import CURSOR, read_cursor, write_cursor
 from serve_app.rest.links import link
 from serve_app.rest.openapi import ACTIVE_SESSIONS, HEARTBEAT, SESSION_END, SESSION_LIST, SESSION_START, STATS
 from serve_app.rest.route import guarded_route, response
@@ -39,7 +39,9 @@ class HistoryQuery(BaseModel):
         None, description="Sessions of this product only", json_schema_extra={"format": "uuid"}
     )
     limit: int = Field(20, ge=1, le=100)
-    cursor: str | None = Field(None, max_length=64, description="From `links.next` of the page before")
+    cursor: str | None = Field(
+        None, max_length=64, description="From `links.next` of the page before", json_schema_extra={"pattern": CURSOR}
+    )
 
 
 def playtime_router(services: Services) -> APIRouter:
