@@ -11,6 +11,8 @@ from uuid import uuid4
 import jwt
 import pytest
 
+from tests.fuzz.run import fuzz
+from tests.fuzz.target import target_of
 from tests.support.running_service import HttpAnswer, RunningService
 
 BASE = "/api/v1/library"
@@ -139,6 +141,13 @@ def test_slow_and_silent_clients_are_sent_away_and_others_are_served(service: Ru
     finally:
         for connection in slow:
             connection.close()
+
+
+def test_requests_made_from_the_contract_are_answered_by_it(service: RunningService) -> None:
+    """R-ERR-1, R-ERR-2: schemathesis, every check, all its phases; `make fuzz` is the same for longer."""
+    outcome = fuzz(target_of(service), seconds=45, seed=20_240_315, examples=15)
+    assert outcome.passed, outcome.output
+    assert outcome.server_errors == ()
 
 
 def test_the_service_is_unharmed(service: RunningService) -> None:

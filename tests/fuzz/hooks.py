@@ -1,14 +1,20 @@
-"""What schemathesis is told about this service: which products its user owns, and that error codes are part of the
-contract. Loaded by schemathesis (``SCHEMATHESIS_HOOKS``)."""
+"""What schemathesis is told about this service: which products its user owns, that keys of idempotency are unique, and
+that error codes are part of the contract. Loaded by schemathesis (``SCHEMATHESIS_HOOKS``)."""
 
 import os
+import re
+from itertools import count
 from typing import Any
+from zlib import crc32
 
 import schemathesis
 
 from tests.fuzz.target import PRODUCTS_VARIABLE
 
+KEY = "Idempotency-Key"
 _PRODUCTS = os.environ.get(PRODUCTS_VARIABLE, "").split(",")
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+_keys = count(1)
 
 
 @schemathesis.hook
@@ -18,11 +24,20 @@ def map_body(context: Any, body: Any) -> Any:
     return body
 
 
+@schemathesis.hook
+def map_headers(context: Any, headers: Any) -> Any:
+    """Most keys are new ones: else nearly all requests would be the same key with another request."""
+    key = headers.get(KEY) if headers else None
+    if isinstance(key, str) and re.fullmatch(r"[A-Za-z0-9]{1,128}", key) and next(_keys) % 8:
+        headers[KEY] = f"fuzz-{next(_keys)}"
+    return headers
+
+
 def _replace_products(node: Any) -> None:
     if isinstance(node, dict):
         product = node.get("product_id")
-        if isinstance(product, str) and len(product) == 36 and product[-1] not in "0123":
-            node["product_id"] = _PRODUCTS[hash(product) % len(_PRODUCTS)]
+        if isinstance(product, str) and _UUID.fullmatch(product) and product[-1] not in "0123":
+            node["product_id"] = _PRODUCTS[crc32(product.encode()) % len(_PRODUCTS)]
         for value in node.values():
             _replace_products(value)
     elif isinstance(node, list):
