@@ -149,17 +149,19 @@ def items_router(services: Services) -> APIRouter:
             for n, (item_id, one) in enumerate(zip(wanted, asked, strict=True))
         )
         results = await changed_items(services, user_id, ChangeItems(tuple(changes)), request)
-        language = language_of(request.headers.get("accept-language", "").encode("latin-1"))
-        bodies = [
-            item_result(
-                format_id(item_id),
-                result if isinstance(result, OneItem) else error_objects(error_of(result), language),
-            )
-            for item_id, result in zip(wanted, results, strict=True)
-        ]
-        return response(json_answer(200, encode(ItemResults(bodies))))
+        return response(json_answer(200, encode(_item_results(request, wanted, results))))
 
     return router
+
+
+def _item_results(request: Request, wanted: Sequence[ItemId], results: Sequence[OneItem | Refused]) -> ItemResults:
+    language = language_of(request.headers.get("accept-language", "").encode("latin-1"))
+    return ItemResults([
+        item_result(
+            format_id(item_id), result if isinstance(result, OneItem) else error_objects(error_of(result), language)
+        )
+        for item_id, result in zip(wanted, results, strict=True)
+    ])  # fmt: skip
 
 
 def items_document(query: ItemsQuery, page: ItemsPage) -> ItemList:

@@ -159,7 +159,7 @@ async def test_what_is_refused_is_an_error_of_the_one_shape(door: OpenDoor, case
     if case.status == 401:
         assert answer.headers["www-authenticate"].startswith("Bearer")
     if case.status == 405:
-        assert answer.headers["allow"] == "GET"
+        assert "GET" in answer.headers["allow"].split(", ")
     assert bool(door.engine.calls) is case.reaches_actor
     assert (await door.client.get(f"{BASE}/items", headers=bearer())).status_code == 200
 
