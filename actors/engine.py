@@ -30,10 +30,12 @@ HOUSEKEEPING_EVERY_S = 1.0
 
 
 class HostOptions(Struct, frozen=True, kw_only=True):
-    """A host's figures; times in real seconds unless they are the policy's."""
+    """A host's figures; times in real seconds unless they are the policy's. ``advertised_address`` is where doors reach
+    it, if that is not where it listens."""
 
     host_id: HostId
     listen_address: str
+    advertised_address: str | None = None
     clock_rate: float = 1.0
     policy: Policy = Policy()
     mailbox: MailboxLimits = MailboxLimits()

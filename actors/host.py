@@ -91,7 +91,7 @@ class Host:
             formats=self._formats,
             max_frame_bytes=self._options.max_frame_bytes,
         )
-        address = await links.listen(self._options.listen_address)
+        address = await links.listen(self._options.listen_address, self._options.advertised_address)
         try:
             self._lifecycle.move(HostState.TAKING_OVER)
             with self._timed("takeover"):

@@ -1,17 +1,22 @@
-"""Keeps the wanted number of hosts running and the shards spread over them.
+"""Keeps the wanted number of hosts running, spread over the nodes, and the shards spread over the hosts.
 
 Everything it knows stands in Postgres and in Ray: a supervisor that dies is created again and goes on. Each round looks
 at what is and takes the next step; every step is idempotent.
+
+It also rolls: a process of another release, or on a node that is being emptied or too full, is replaced, one after
+another (``actors.rollout``).
 """
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from actors.domain.ids import HostId, ShardId
-from actors.placement import plan_moves
+from actors.fleet.ports import FleetStore, RunningProcess
+from actors.placement import Move, plan_moves
 from actors.ports import StoreUnavailable, SupervisorStore
+from actors.rollout import Node, Step, hosts_in, latest, next_step
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +24,8 @@ ROUND_EVERY_S = 1.0
 MOVES_PER_ROUND = 64
 """Shards on their way at once, so that most users never wait for a move."""
 PARTITIONS_EVERY_S = 3600.0
+SETTLED_AFTER_S = 10.0
+"""A node that has just come gets new hosts at once; running ones are moved to it when it has stayed for so long."""
 
 
 class ControlFailed(Exception):
@@ -28,12 +35,16 @@ class ControlFailed(Exception):
 class ProcessControl(Protocol):
     """What the supervisor asks of the control plane. Each call is bounded in time and may raise ``ControlFailed``."""
 
+    async def nodes(self) -> Mapping[str, bool]:
+        """The living nodes by address, and whether processes may be put there: a draining one is to be emptied."""
+        ...
+
     async def running_hosts(self) -> Collection[HostId]:
         """Hosts whose process exists, serving or not."""
         ...
 
-    async def ensure_host(self, host_id: HostId) -> None:
-        """Starts the host's process if there is none."""
+    async def ensure_host(self, host_id: HostId, node: str | None) -> None:
+        """Starts the host's process if there is none, on that node if it can be."""
         ...
 
     async def give(self, host_id: HostId, shard_ids: Iterable[ShardId], to_host: HostId) -> None:
@@ -44,19 +55,28 @@ class ProcessControl(Protocol):
         """Ends a host's process for good."""
         ...
 
-    async def ensure_services(self) -> None:
-        """Starts the other processes of the service (ingress, relay) that do not exist."""
+    async def ensure_services(self) -> Collection[str]:
+        """Starts the other processes of the service (ingress, relay) that do not exist; the names of all of them."""
+        ...
+
+    async def stop_service(self, name: str) -> None:
+        """Ends one of them for good."""
         ...
 
 
 class Supervisor:
-    """``run`` until it is cancelled."""
+    """``run`` until it is cancelled. ``release`` is what processes are started as by ``control``."""
 
-    def __init__(self, *, store: SupervisorStore, control: ProcessControl, initial_hosts: int) -> None:
+    def __init__(
+        self, *, store: SupervisorStore, fleet: FleetStore, control: ProcessControl, release: str, initial_hosts: int
+    ) -> None:
         self._store = store
+        self._fleet = fleet
         self._control = control
+        self._release = release
         self._initial_hosts = initial_hosts
         self._partitions_kept_at: float | None = None
+        self._nodes_since: dict[str, float] = {}
         self.rounds = 0
         self.rounds_failed = 0
         self.wanted_hosts = 0
@@ -76,24 +96,58 @@ class Supervisor:
         await self._store.prepare(self._initial_hosts)
         wanted = [HostId(number) for number in range(await self._store.wanted_hosts())]
         owners = {shard: owner.host_id for shard, owner in (await self._store.read_map()).shards.items()}
-        needed = sorted({*wanted, *owners.values()})
+        processes = latest(await self._fleet.processes())
+        hosts = hosts_in(processes)
+        nodes = await self._look_at_nodes()
+        step = next_step(wanted, hosts, nodes, self._release)
+        needed = sorted({*wanted, *step.owners, *owners.values()})
         await self._store.ensure_hosts(needed)
         for host_id in needed:
-            await self._control.ensure_host(host_id)
-        await self._control.ensure_services()
-        plan = plan_moves(owners, wanted)
+            await self._control.ensure_host(host_id, step.nodes.get(host_id))
+        services = await self._control.ensure_services()
+        plan = plan_moves(owners, step.owners)
         self.wanted_hosts, self.shards_to_move = len(wanted), len(plan)
+        await self._move(plan, step.ready)
+        await self._retire(step, needed, set(owners.values()))
+        await self._renew_a_service([processes[name] for name in services if name in processes], nodes)
+        await self._keep_partitions()
+        self.rounds += 1
+
+    async def _look_at_nodes(self) -> list[Node]:
+        now = asyncio.get_running_loop().time()
+        seen = await self._control.nodes()
+        self._nodes_since = {address: self._nodes_since.get(address, now) for address in seen}
+        return [
+            Node(address=address, usable=usable, settled=now - self._nodes_since[address] >= SETTLED_AFTER_S)
+            for address, usable in seen.items()
+        ]
+
+    async def _move(self, plan: Sequence[Move], ready: Collection[HostId]) -> None:
+        """Only to hosts that serve: users of a shard would wait for one that starts."""
         moves: dict[tuple[HostId, HostId], list[ShardId]] = {}
-        for move in plan[:MOVES_PER_ROUND]:
+        for move in [move for move in plan if move.to_host in ready][:MOVES_PER_ROUND]:
             moves.setdefault((move.from_host, move.to_host), []).append(move.shard_id)
         for (from_host, to_host), shard_ids in moves.items():
             log.info("moving shards", extra={"from": from_host, "to": to_host, "shards": len(shard_ids)})
             await self._control.give(from_host, shard_ids, to_host)
+
+    async def _retire(self, step: Step, needed: Collection[HostId], owning: Collection[HostId]) -> None:
+        """Ends hosts that are not needed, and one that is to be replaced once it owns nothing: the next round starts
+        it again."""
         for host_id in await self._control.running_hosts():
-            if host_id not in needed:
+            if host_id not in needed or (host_id == step.renew and host_id not in owning):
+                log.info("ending a host", extra={"host": host_id, "renewed": host_id == step.renew})
                 await self._control.stop_host(host_id)
-        await self._keep_partitions()
-        self.rounds += 1
+
+    async def _renew_a_service(self, services: Sequence[RunningProcess], nodes: Collection[Node]) -> None:
+        """One a round; the next one starts it again."""
+        emptied = {node.address for node in nodes if not node.usable}
+        for process in services:
+            if process.info.release != self._release or process.info.node in emptied:
+                log.info("replacing a process", extra={"process": process.info.name, "was": process.info.release})
+                await self._control.stop_service(process.info.name)
+                await self._fleet.withdraw(process.info.process_id)
+                return
 
     async def _keep_partitions(self) -> None:
         now = asyncio.get_running_loop().time()

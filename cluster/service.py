@@ -1,28 +1,35 @@
-"""Starting and stopping the service on a Ray cluster.
+"""Starting, upgrading and stopping the service on a Ray cluster.
 
-Starting is idempotent: processes that run are kept, so it also serves to bring back what is missing. Ray does the
-rest of the life in between: it restarts what dies, and the supervisor creates what is gone.
+Starting is idempotent: processes that run this release with these settings are kept, so it also serves to bring back
+what is missing and to roll out what is new. Ray does the rest of the life in between: it restarts what dies, and the
+supervisor creates what is gone.
 """
 
+import asyncio
 import logging
 import ssl
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 import ray
+from msgspec import Struct
 from ray import serve
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 from ray.util import list_named_actors
 
-from actors.ray_control import HOST_PREFIX, PROCESS_OPTIONS
+from actors.ray_control import PROCESS_OPTIONS
 from actors.ray_service import RayService
+from actors.rollout import HOST_PREFIX, latest
 from cluster.errors import ServiceError
+from cluster.fleet import with_fleet
 from cluster.settings import Settings
 from cluster.wiring import ingress, relay, supervisor
+from cluster.wiring.fleet import NODE, ray_node_address, release_of
 from serve_app.ray_api import LibraryApi, LibraryRpc
 
 log = logging.getLogger(__name__)
@@ -34,6 +41,17 @@ READY_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 20.0
 DOOR_GRACE_S = 15.0
 Progress = Callable[[str], None]
+
+
+class Release(Struct, frozen=True, kw_only=True):
+    """What is started, as ``module:function``."""
+
+    supervisor: str = "cluster.wiring.supervisor:make"
+    door: str = "cluster.wiring.door:make"
+    rpc: str = "cluster.wiring.rpc:make"
+
+
+THIS_RELEASE = Release()
 
 
 def connect(settings: Settings) -> None:
@@ -50,10 +68,15 @@ def connect(settings: Settings) -> None:
         raise ServiceError(f"cannot join the Ray cluster at {settings.cluster.ray_address}: {failed}") from failed
 
 
-def start(settings: Settings, progress: Progress) -> None:
-    """Creates the supervisor (which creates the hosts, the ingress and the relay) and the doors. ``connect`` first."""
+def start(settings: Settings, progress: Progress, release: Release = THIS_RELEASE) -> None:
+    """Creates the supervisor (which creates the hosts, the ingress and the relay) and the doors. ``connect`` first.
+
+    What runs already under the same release and settings stays. A supervisor of another is replaced, and replaces the
+    processes that it watches over one after another; Serve does the same with the doors.
+    """
     plain = settings.to_plain()
     progress("engine")
+    _end_a_supervisor_of_another_release(settings)
     service_class: Any = RayService  # what the decorator made of the class
     service_class.options(
         name=supervisor.NAME,
@@ -61,20 +84,28 @@ def start(settings: Settings, progress: Progress) -> None:
         lifetime="detached",
         get_if_exists=True,
         **PROCESS_OPTIONS,
-    ).remote("cluster.wiring.supervisor:make", plain)
+    ).remote(release.supervisor, plain)
     progress("doors")
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     serve.start(proxy_location="Disabled")
-    serve.run(doors(settings, LibraryApi, "cluster.wiring.door:make", plain), name=APPLICATION, route_prefix=None)
+    serve.run(doors(settings, LibraryApi, release.door, plain), name=APPLICATION, route_prefix=None)
     if settings.grpc.doors == "own":
-        rpc = doors(settings, LibraryRpc, "cluster.wiring.rpc:make", plain)
-        serve.run(rpc, name=RPC_APPLICATION, route_prefix=None)
+        serve.run(doors(settings, LibraryRpc, release.rpc, plain), name=RPC_APPLICATION, route_prefix=None)
+
+
+def _end_a_supervisor_of_another_release(settings: Settings) -> None:
+    running = asyncio.run(with_fleet(settings, lambda fleet: fleet.processes()))
+    former = latest(running).get(supervisor.NAME)
+    if former is not None and former.info.release != release_of(settings):
+        with suppress(ValueError):  # it is gone already
+            _stop_processes(settings, [supervisor.NAME])
 
 
 def doors(settings: Settings, deployment: Any, factory: str, plain: dict[str, Any]) -> Any:
     """A deployment of doors; ``factory`` makes what lives in each of its processes."""
     return deployment.options(
         ray_actor_options={"num_cpus": 0},
+        max_replicas_per_node=settings.server.max_doors_per_node,
         max_ongoing_requests=100,
         health_check_period_s=1,
         health_check_timeout_s=5,
@@ -114,6 +145,7 @@ def wait_until_ready(settings: Settings, timeout_s: float = READY_TIMEOUT_S) -> 
 def base_url(settings: Settings) -> str:
     """Where a client on this machine reaches the door."""
     host = settings.server.http_host
+    host = ray_node_address() if host == NODE else host
     scheme = "http" if settings.tls.certificate_file is None else "https"
     return f"{scheme}://{'127.0.0.1' if host == '0.0.0.0' else host}:{settings.server.http_port}"
 

@@ -66,8 +66,9 @@ class LinkServer:
         self._server: asyncio.Server | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def listen(self, address: str) -> str:
-        """Binds a free port of ``address``; returns ``host:port``. Links are turned away until ``open``."""
+    async def listen(self, address: str, advertised: str | None = None) -> str:
+        """Binds a free port of ``address``; returns ``host:port`` for others to reach it by, at ``advertised`` if that
+        is another address. Links are turned away until ``open``."""
         certificates = self.credentials.certificates
         self._server = await asyncio.get_running_loop().create_server(
             lambda: HostLink(self),
@@ -78,7 +79,7 @@ class LinkServer:
         )
         self._task = asyncio.create_task(self._watch())
         port = self._server.sockets[0].getsockname()[1]
-        return f"{address}:{port}"
+        return f"{advertised or address}:{port}"
 
     def open(self, epoch: Epoch, mailbox: Mailbox, events: LinkEvents) -> None:
         """From now on links that know the epoch are let in."""

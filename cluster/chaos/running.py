@@ -38,8 +38,9 @@ class ServiceFailed(Exception):
 class RunningLibrary:
     """Started by ``start``; everything it starts ends with ``destroy``, or with this process, even by SIGKILL."""
 
-    def __init__(self, directory: Path, **environment: str) -> None:
+    def __init__(self, directory: Path, *, nodes: int = 1, **environment: str) -> None:
         self.directory = directory
+        self.nodes = nodes
         self.stack = DevStack(directory)
         self.log_file = directory / "run.log"
         with socket.socket() as probe, socket.socket() as another:
@@ -75,7 +76,7 @@ class RunningLibrary:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(
-                [*LIBRARY, "run", "--no-demo", "--dir", str(self.directory)],
+                [*LIBRARY, "run", "--no-demo", "--nodes", str(self.nodes), "--dir", str(self.directory)],
                 env={**inherited, **self._environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

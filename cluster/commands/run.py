@@ -21,13 +21,15 @@ from cluster.commands.dev import in_directory
 from cluster.dev.stack import DevStack
 from cluster.dev.watch import PartDied, PartRestarted, watch
 from cluster.settings import Settings
+from cluster.settings.model import LOOPBACK
 from cluster.terminal.progress import StackProgress
 
 
 @click.command()
 @in_directory
+@click.option("--nodes", type=click.IntRange(1, 9), default=1, show_default=True, help="Of the Ray cluster.")
 @click.option("--no-demo", is_flag=True, help="Leave out the demo user and the examples.")
-def run(directory: Path, no_demo: bool) -> None:
+def run(directory: Path, nodes: int, no_demo: bool) -> None:
     """Start every server and the service, and stay until Ctrl-C.
 
     Starts Postgres, Kafka, Valkey and Ray (as `library dev up` does), applies the migrations, starts the service,
@@ -35,19 +37,21 @@ def run(directory: Path, no_demo: bool) -> None:
 
     Variables that are set win over what this command would choose, for instance LIBRARY_SERVICE_HTTP_PORT,
     LIBRARY_HOSTS or LIBRARY_CLOCK_RATE.
+
+    With --nodes N the Ray cluster has N nodes, at 127.0.0.1 to 127.0.0.N, each with a host and a door (on Linux).
     """
     console = Console(highlight=False)
     stop = threading.Event()
     with _signals_set(stop):
         try:
-            _run(console, directory, stop, demo=not no_demo)
+            _run(console, directory, stop, nodes=nodes, demo=not no_demo)
         finally:
             with StackProgress(console) as progress:
                 DevStack(directory, progress).down()
             console.print("Everything is stopped; the data stay.")
 
 
-def _run(console: Console, directory: Path, stop: threading.Event, *, demo: bool) -> None:
+def _run(console: Console, directory: Path, stop: threading.Event, *, nodes: int, demo: bool) -> None:
     from cluster import service
     from cluster.development import development_settings
     from persistence.postgres.migrate import migrate
@@ -56,7 +60,9 @@ def _run(console: Console, directory: Path, stop: threading.Event, *, demo: bool
     with StackProgress(console) as progress:
         stack = DevStack(directory, progress)
         stack.up()
-        settings = development_settings(os.environ, stack)
+        for _ in range(nodes - 1 - len(stack.nodes)):
+            stack.add_node()
+        settings = development_settings({**_for_nodes(nodes), **os.environ}, stack)
         _refuse_a_taken_port(settings)
         progress("schema", "migrating")
         asyncio.run(migrate(settings.database.postgres_dsn.get_secret_value()))
@@ -74,6 +80,14 @@ def _run(console: Console, directory: Path, stop: threading.Event, *, demo: bool
     finally:
         service.stop(settings)
         shutil.rmtree(settings.cluster.run_dir, ignore_errors=True)
+
+
+def _for_nodes(nodes: int) -> dict[str, str]:
+    """A host and a door on each."""
+    if nodes == 1:
+        return {}
+    each = ("LIBRARY_HOSTS", "LIBRARY_MIN_DOORS", "LIBRARY_MAX_DOORS")
+    return {**dict.fromkeys(each, str(nodes)), "LIBRARY_MAX_DOORS_PER_NODE": "1"}
 
 
 def _stay(console: Console, stack: DevStack, stop: threading.Event) -> None:
@@ -130,7 +144,7 @@ def _refuse_a_taken_port(settings: Settings) -> None:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((host, port))
+                probe.bind((LOOPBACK if host == "node" else host, port))
             except OSError as taken:
                 raise click.ClickException(
                     f"port {port} is in use; stop what uses it, or choose another with {variable}"

@@ -112,7 +112,7 @@ class RayHead(Part):
                 *more_options,
             ],
             env={
-                **self._inherited(),
+                **inherited_environment(),
                 **ENVIRONMENT,
                 "DASHBOARD_METRIC_PORT": str(metrics_port),
                 **more_environment,
@@ -170,6 +170,7 @@ class RayHead(Part):
             return False
         return True
 
-    def _inherited(self) -> dict[str, str]:
-        """Without the caller's RAY_* variables, which would change what kind of node is started."""
-        return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+
+def inherited_environment() -> dict[str, str]:
+    """Without the caller's RAY_* variables, which would change what kind of node is started."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}

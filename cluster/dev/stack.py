@@ -23,6 +23,7 @@ from cluster.dev.neighbours.parts import AccountServer, CatalogServer, DownloadS
 from cluster.dev.part import Part, Progress, Site, silent
 from cluster.dev.postgres import Postgres
 from cluster.dev.ray_head import RayHead
+from cluster.dev.ray_node import FIRST, LAST, SECTION, RayNode
 from cluster.dev.state import State, file_lock
 from cluster.dev.valkey import Valkey
 
@@ -73,11 +74,37 @@ class DevStack:
         self.ray = RayHead(self._site, self.gcs_redis)
 
     @property
-    def parts(self) -> tuple[Part, ...]:
-        """Ray's own Redis where it was asked for."""
+    def servers(self) -> tuple[Part, ...]:
+        """What every stack has, with Ray's own Redis where it was asked for; each is started again when it dies."""
         ours = (self.catalog, self.download, self.account)
         gcs_redis = (self.gcs_redis,) if self.gcs_redis.wanted else ()
         return (self.postgres, self.kafka, self.valkey, *ours, *gcs_redis, self.ray)
+
+    @property
+    def nodes(self) -> tuple[RayNode, ...]:
+        """Further nodes of the Ray cluster. One that dies stays away: what becomes of the service is to be seen."""
+        numbers = self._site.state.get(SECTION).get("numbers", [])
+        return tuple(RayNode(self._site, int(number)) for number in numbers)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (*self.servers, *self.nodes)
+
+    def add_node(self) -> RayNode:
+        """Starts one more node, at the lowest address that no node has; the head runs."""
+        with self._one_command():
+            taken = [node.number for node in self.nodes if node.running]
+            number = next(number for number in range(FIRST, LAST) if number not in taken)
+            self._site.state.update(SECTION, numbers=sorted({*(node.number for node in self.nodes), number}))
+            node = RayNode(self._site, number)
+            node.start()
+            return node
+
+    def remove_node(self, node: RayNode) -> None:
+        """Ends every process of the node; `library nodes drain` empties it first."""
+        with self._one_command():
+            node.stop()
+            self._site.state.update(SECTION, numbers=[one.number for one in self.nodes if one.number != node.number])
 
     def part(self, name: str) -> Part:
         for part in self.parts:
@@ -92,7 +119,7 @@ class DevStack:
         If one fails, those that this call started are stopped again, and its error is raised.
         """
         with self._one_command():
-            chosen = [self.part(name) for name in only] if only else list(self.parts)
+            chosen = [self.part(name) for name in only] if only else list(self.servers)
             if self.ray in chosen and self.gcs_redis.wanted and self.gcs_redis not in chosen:
                 chosen.append(self.gcs_redis)
             fresh = [part for part in chosen if not part.running]
@@ -113,7 +140,9 @@ class DevStack:
     def down(self) -> None:
         """Ends every process of every part; data stay for the next start."""
         with self._one_command():
-            self._side_by_side([(part, part.stop) for part in self.parts])
+            self._side_by_side([(part, part.stop) for part in self.nodes])
+            self._site.state.update(SECTION, numbers=[])
+            self._side_by_side([(part, part.stop) for part in self.servers])
 
     def destroy(self) -> None:
         """`down()`, and then removes the data and the directory."""

@@ -38,7 +38,7 @@ def watch(stack: DevStack, stop: threading.Event, report: Callable[[PartDied | P
     """
     restarts: dict[str, deque[float]] = defaultdict(deque)
     while not stop.wait(POLL_S):
-        for part in stack.parts:
+        for part in stack.servers:
             if part.died:
                 _restart(stack, part, restarts[part.name], report)
 

@@ -22,7 +22,7 @@ class Grpc(Section):
         "0.0.0.0",
         env="LIBRARY_SERVICE_GRPC_HOST",
         meaning="Address that the gRPC door listens on.",
-        allowed="an IP address or host name",
+        allowed="an IP address, a host name, or `node`: each node's own address",
         shown_default="0.0.0.0; 127.0.0.1 in development",
         min_length=1,
     )

@@ -6,6 +6,7 @@ Names of our own end in their unit. `neighbours.py` has the parts outside of the
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,7 +41,7 @@ class Server(Section):
         "0.0.0.0",
         env="LIBRARY_SERVICE_HTTP_HOST",
         meaning="Address that the REST door listens on.",
-        allowed="an IP address or host name",
+        allowed="an IP address, a host name, or `node`: each node's own address",
         shown_default="0.0.0.0; 127.0.0.1 in development",
         min_length=1,
     )
@@ -51,6 +52,14 @@ class Server(Section):
         env="LIBRARY_MAX_DOORS",
         meaning="REST doors at the highest load; each wants a core.",
         shown_default="half the cores of the machine that starts the cluster",
+        ge=1,
+        le=1000,
+    )
+    max_doors_per_node: int | None = setting(
+        None,
+        env="LIBRARY_MAX_DOORS_PER_NODE",
+        meaning="REST doors on one node; 1 puts each on a node of its own.",
+        shown_default="as many as there are",
         ge=1,
         le=1000,
     )
@@ -91,10 +100,26 @@ class Cluster(Section):
     node_address: str | None = setting(
         None,
         env="LIBRARY_NODE_ADDRESS",
-        meaning="Address on which the hosts of a node take links from doors.",
-        allowed="an IP address or host name",
-        shown_default="the node's address as Ray knows it; 127.0.0.1 in development",
+        meaning="Address by which doors reach the hosts of a node.",
+        allowed="an IP address, a host name, or `node`: each node's own address, as Ray knows it",
+        shown_default="`node`; 127.0.0.1 in development",
         min_length=1,
+    )
+    node_listen_address: str | None = setting(
+        None,
+        env="LIBRARY_NODE_LISTEN_ADDRESS",
+        meaning="Address that hosts bind for it, where that is another one (`0.0.0.0` in some containers).",
+        allowed="an IP address or host name",
+        shown_default="the address by which doors reach them",
+        min_length=1,
+    )
+    release: str = setting(
+        lambda: version("library-service"),
+        env="LIBRARY_RELEASE",
+        meaning="Names what is deployed; `library start` replaces what runs under another name or other settings.",
+        allowed="up to 40 letters, digits, '.', '_' and '-'",
+        shown_default="the package's version",
+        pattern=r"^[A-Za-z0-9._-]{1,40}$",
     )
     run_dir: Path = setting(
         lambda: Path(f"/tmp/library-service-{os.getuid()}"),

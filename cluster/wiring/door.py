@@ -3,16 +3,21 @@
 import asyncio
 import gc
 import logging
+from dataclasses import replace
 from typing import Any
 
 from actors.clock import ServiceClock
 from actors.domain.ids import Micros
+from actors.formats import Formats
 from actors.ports import ClockStore, StoreUnavailable
+from actors.release import release_formats
 from actors.router import Router, RouterLimits
 from actors.telemetry.exposition import new_registry
 from actors.telemetry.logs import configure_logging
 from actors.telemetry.router import RouterCollector
 from cluster.wiring import values
+from cluster.wiring.belonging import Belonging
+from cluster.wiring.fleet import membership, on_this_node
 from cluster.wiring.neighbours import Neighbours
 from persistence.postgres.clock_store import PostgresClockStore
 from persistence.postgres.cluster_map import PostgresClusterMapReader
@@ -30,8 +35,14 @@ CLOCK_EVERY_S = 60.0
 
 async def make(plain: dict[str, Any]) -> "DoorProcess":
     """``module:function`` for Serve's wrapper; on the loop that the door will live on."""
+    return await build(plain, release_formats())
+
+
+async def build(plain: dict[str, Any], formats: Formats) -> "DoorProcess":
+    """A door of the release that has these formats."""
     settings = values.read_settings(plain)
     options = values.door_settings(settings)
+    options = replace(options, host=on_this_node(options.host))
     configure_logging(process=options.process, level=settings.telemetry.log_level)
     gc.set_threshold(*values.GC_THRESHOLDS)
     timeouts = values.timeouts(settings)
@@ -43,6 +54,7 @@ async def make(plain: dict[str, Any]) -> "DoorProcess":
         credentials=values.credentials(settings),
         role="door",
         limits=RouterLimits(),
+        formats=formats,
     )
     clock = DoorClock(PostgresClockStore(pool), settings.cluster.clock_rate)
     registry = new_registry()
@@ -59,8 +71,18 @@ async def make(plain: dict[str, Any]) -> "DoorProcess":
     )
     rpc = None
     if settings.grpc.doors == "shared":
-        rpc = RpcDoor(values.rpc_settings(settings), actors=router, registry=registry)
-    return DoorProcess(door, router, clock, pool, neighbours=neighbours, rpc=rpc)
+        rpc_options = values.rpc_settings(settings)
+        rpc = RpcDoor(replace(rpc_options, host=on_this_node(rpc_options.host)), actors=router, registry=registry)
+    belonging = Belonging(membership(settings, options.process, pool, formats))
+    return DoorProcess(
+        door=door,
+        router=router,
+        clock=clock,
+        belonging=belonging,
+        pool=pool,
+        neighbours=neighbours,
+        rpc=rpc,
+    )
 
 
 class DoorProcess:
@@ -68,28 +90,33 @@ class DoorProcess:
 
     def __init__(
         self,
+        *,
         door: Door,
         router: Router,
         clock: "DoorClock",
+        belonging: Belonging,
         pool: ConnectionPool,
-        *,
         neighbours: Neighbours,
         rpc: RpcDoor | None,
     ) -> None:
         self._door = door
         self._rpc = rpc
+        self._belonging = belonging
         self._router = router
         self._clock = clock
         self._pool = pool
         self._neighbours = neighbours
 
     async def start(self) -> None:
+        """``NewerCluster`` when this release may not run beside the others."""
+        await self._belonging.begin()
         self._neighbours.start()
         self._clock.start()
         self._router.start()
         if self._rpc is not None:
             await self._rpc.start()
         await self._door.start()
+        self._belonging.serves()
 
     async def drain(self) -> None:
         draining = [self._door.drain()] if self._rpc is None else [self._door.drain(), self._rpc.drain()]
@@ -97,9 +124,12 @@ class DoorProcess:
         await self._router.close()
         await self._clock.close()
         await self._neighbours.close()
+        await self._belonging.end()
         await self._pool.close()
 
     def check_health(self) -> None:
+        """Raises ``RuntimeError``, too when the cluster went on to a version that this door does not know."""
+        self._belonging.check()
         self._door.check_health()
         if self._rpc is not None:
             self._rpc.check_health()

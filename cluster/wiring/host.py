@@ -4,15 +4,16 @@ import gc
 from collections.abc import Iterable
 from typing import Any
 
-import ray
-
 from actors.domain.ids import HostId, ShardId
+from actors.formats import Formats
 from actors.host import Host
+from actors.release import release_formats
 from actors.telemetry.exposition import MetricsSocket, new_registry
 from actors.telemetry.host import HostCollector
 from actors.telemetry.logs import configure_logging
 from cluster.settings import Settings
 from cluster.wiring import values
+from cluster.wiring.fleet import membership, on_this_node
 from cluster.wiring.neighbours import Neighbours
 from persistence.postgres.clock_store import PostgresClockStore
 from persistence.postgres.host_store import PostgresHostStore
@@ -24,13 +25,14 @@ READ_CONNECTIONS = 4
 
 def make(settings: dict[str, Any], host_id: int) -> "HostProcess":
     """``module:function`` for Ray's wrapper."""
-    return HostProcess(values.read_settings(settings), HostId(host_id))
+    return HostProcess(values.read_settings(settings), HostId(host_id), release_formats())
 
 
 class HostProcess:
     """A service process in the sense of ``actors.service_process``, which also gives shards away."""
 
-    def __init__(self, settings: Settings, host_id: HostId) -> None:
+    def __init__(self, settings: Settings, host_id: HostId, formats: Formats) -> None:
+        self._formats = formats
         self._settings = settings
         self._host_id = host_id
         self._host: Host | None = None
@@ -57,15 +59,20 @@ class HostProcess:
         reads = await ConnectionPool.open(
             dsn=values.dsn(settings), application_name=f"library-{name}-reads", timeouts=timeouts, size=READ_CONNECTIONS
         )
-        address = settings.cluster.node_address or str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+        member = membership(settings, name, reads, self._formats)
+        await member.join()
+        address = on_this_node(settings.cluster.node_address)
+        listen = settings.cluster.node_listen_address
         neighbours = Neighbours(settings)
         host = self._host = Host(
-            options=values.host_options(settings, self._host_id, address),
+            options=values.host_options(settings, self._host_id, listen or address, address),
             credentials=values.credentials(settings),
             store=PostgresHostStore(dsn=values.dsn(settings), host_id=self._host_id, reads=reads, timeouts=timeouts),
             loader=PostgresEntityLoader(reads),
             clock_store=PostgresClockStore(reads),
             catalog=neighbours.catalog,
+            formats=self._formats,
+            on_serving=member.serves,
         )
         if self._stop_asked:
             host.stop()
@@ -75,7 +82,7 @@ class HostProcess:
         await metrics.start()
         neighbours.start()
         try:
-            await host.run()
+            await member.beside(host.run())
         finally:
             await neighbours.close()
             await metrics.close()

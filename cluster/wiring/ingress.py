@@ -5,8 +5,10 @@ import random
 from typing import Any
 
 from actors.catalog import ProductUpdate
+from actors.formats import Formats
 from actors.ingress.ingress import keep_ingress
 from actors.ingress.metrics import IngressMetrics
+from actors.release import release_formats
 from actors.router import Router, RouterLimits
 from actors.telemetry.exposition import MetricsSocket, new_registry
 from actors.telemetry.kafka import IngressCollector
@@ -14,6 +16,7 @@ from actors.telemetry.logs import configure_logging
 from actors.telemetry.router import RouterCollector
 from cluster.settings import Settings
 from cluster.wiring import values
+from cluster.wiring.fleet import membership
 from cluster.wiring.neighbours import redis_settings
 from persistence.kafka.consumer import KafkaConsumer
 from persistence.kafka.dead_letter_producer import DeadLetterProducer, dead_letter_topic
@@ -27,13 +30,14 @@ NAME = "kafka-ingress-0"
 
 def make(settings: dict[str, Any]) -> "IngressProcess":
     """``module:function`` for Ray's wrapper."""
-    return IngressProcess(values.read_settings(settings))
+    return IngressProcess(values.read_settings(settings), release_formats())
 
 
 class IngressProcess:
     """A service process in the sense of ``actors.service_process``."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, formats: Formats) -> None:
+        self._formats = formats
         self._settings = settings
         self._stop = asyncio.Event()
 
@@ -46,11 +50,14 @@ class IngressProcess:
         pool = await ConnectionPool.open(
             dsn=values.dsn(settings), application_name="library-ingress", timeouts=values.timeouts(settings)
         )
+        member = membership(settings, NAME, pool, self._formats)
+        await member.join()
         router = Router(
             reader=PostgresClusterMapReader(pool),
             credentials=values.credentials(settings),
             role="ingress",
             limits=RouterLimits(),
+            formats=self._formats,
         )
         router.start()
         redis = redis_settings(settings)
@@ -66,21 +73,24 @@ class IngressProcess:
         registry.register(RouterCollector(router))
         metrics = MetricsSocket(registry, run_dir=settings.cluster.run_dir, process=NAME)
         await metrics.start()
+        member.serves()
         try:
-            await keep_ingress(
-                lambda: KafkaConsumer(
-                    connection,
-                    group_id=settings.kafka.consumer_group,
-                    topics=values.consumed_topics(settings),
-                    create_topics=create,
-                ),
-                calls=router,
-                dead_letters=dead_letters,
-                products=NobodyRemembers() if cache is None else RedisProducts(cache),
-                where=values.event_routes(settings),
-                stop=self._stop,
-                random=random.random,
-                metrics=figures,
+            await member.beside(
+                keep_ingress(
+                    lambda: KafkaConsumer(
+                        connection,
+                        group_id=settings.kafka.consumer_group,
+                        topics=values.consumed_topics(settings),
+                        create_topics=create,
+                    ),
+                    calls=router,
+                    dead_letters=dead_letters,
+                    products=NobodyRemembers() if cache is None else RedisProducts(cache),
+                    where=values.event_routes(settings),
+                    stop=self._stop,
+                    random=random.random,
+                    metrics=figures,
+                )
             )
         finally:
             await dead_letters.close()

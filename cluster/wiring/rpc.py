@@ -2,13 +2,18 @@
 
 import gc
 import os
+from dataclasses import replace
 from typing import Any
 
+from actors.formats import Formats
+from actors.release import release_formats
 from actors.router import Router, RouterLimits
 from actors.telemetry.exposition import MetricsSocket, new_registry
 from actors.telemetry.logs import configure_logging
 from actors.telemetry.router import RouterCollector
 from cluster.wiring import values
+from cluster.wiring.belonging import Belonging
+from cluster.wiring.fleet import membership, on_this_node
 from persistence.postgres.cluster_map import PostgresClusterMapReader
 from persistence.postgres.pool import ConnectionPool
 from serve_app.rpc.door import RpcDoor
@@ -18,6 +23,11 @@ MAP_CONNECTIONS = 1
 
 async def make(plain: dict[str, Any]) -> "RpcProcess":
     """``module:function`` for Serve's wrapper; on the loop that the door will live on."""
+    return await build(plain, release_formats())
+
+
+async def build(plain: dict[str, Any], formats: Formats) -> "RpcProcess":
+    """A door of the release that has these formats."""
     settings = values.read_settings(plain)
     process = f"rpc-{os.getpid()}"
     configure_logging(process=process, level=settings.telemetry.log_level)
@@ -33,35 +43,47 @@ async def make(plain: dict[str, Any]) -> "RpcProcess":
         credentials=values.credentials(settings),
         role="door",
         limits=RouterLimits(),
+        formats=formats,
     )
     registry = new_registry()
     registry.register(RouterCollector(router))
-    door = RpcDoor(values.rpc_settings(settings), actors=router, registry=registry)
+    options = values.rpc_settings(settings)
+    options = replace(options, host=on_this_node(options.host))
+    door = RpcDoor(options, actors=router, registry=registry)
     metrics = MetricsSocket(registry, run_dir=settings.cluster.run_dir, process=process)
-    return RpcProcess(door, router, pool, metrics)
+    belonging = Belonging(membership(settings, process, pool, formats))
+    return RpcProcess(door=door, router=router, belonging=belonging, pool=pool, metrics=metrics)
 
 
 class RpcProcess:
     """The door with what it needs to be alive."""
 
-    def __init__(self, door: RpcDoor, router: Router, pool: ConnectionPool, metrics: MetricsSocket) -> None:
+    def __init__(
+        self, *, door: RpcDoor, router: Router, belonging: Belonging, pool: ConnectionPool, metrics: MetricsSocket
+    ) -> None:
+        self._belonging = belonging
         self._door = door
         self._router = router
         self._pool = pool
         self._metrics = metrics
 
     async def start(self) -> None:
+        """``NewerCluster`` when this release may not run beside the others."""
+        await self._belonging.begin()
         self._router.start()
         await self._metrics.start()
         await self._door.start()
+        self._belonging.serves()
 
     async def drain(self) -> None:
         await self._door.drain()
         await self._router.close()
         await self._metrics.close()
+        await self._belonging.end()
         await self._pool.close()
 
     def check_health(self) -> None:
+        self._belonging.check()
         self._door.check_health()
 
     def load(self) -> dict[str, float]:

@@ -64,11 +64,12 @@ def policy(settings: Settings) -> Policy:
     )
 
 
-def host_options(settings: Settings, host_id: HostId, listen_address: str) -> HostOptions:
+def host_options(settings: Settings, host_id: HostId, listen_address: str, advertised_address: str) -> HostOptions:
     engine = settings.engine
     return HostOptions(
         host_id=host_id,
         listen_address=listen_address,
+        advertised_address=advertised_address,
         clock_rate=settings.cluster.clock_rate,
         policy=policy(settings),
         mailbox=MailboxLimits(per_entity=engine.max_mailbox_commands, per_host=engine.max_host_commands),

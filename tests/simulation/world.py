@@ -4,7 +4,7 @@ What Ray does is done here: a process that was killed or left comes back after a
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from random import Random
 from typing import Any
 
@@ -15,6 +15,8 @@ from actors.domain.context import Policy
 from actors.domain.ids import CommandId, HostId, ShardId, UserId
 from actors.domain.replies import Reply, Unavailable
 from actors.engine import HostOptions
+from actors.fleet.membership import Membership
+from actors.fleet.ports import ProcessInfo
 from actors.flush_loop import FlushLimits
 from actors.host import Host
 from actors.ingress.decoding import routes
@@ -27,6 +29,7 @@ from actors.ports import OutboxRow, StoreUnavailable
 from actors.relay.metrics import RelayMetrics
 from actors.relay.ports import OutboxPage, PublishFailed
 from actors.relay.relay import OutboxRelay
+from actors.release import release_formats
 from actors.router import Router, RouterLimits
 from actors.supervisor import ControlFailed, Supervisor
 from tests.memory import (
@@ -35,6 +38,7 @@ from tests.memory import (
     MemoryClusterMapReader,
     MemoryDatabase,
     MemoryEntityLoader,
+    MemoryFleetStore,
     MemoryHostStore,
     MemorySupervisorStore,
 )
@@ -50,6 +54,7 @@ TOPICS: dict[EventType, str] = {PURCHASED: "purchases", REFUNDED: "refunds", STA
 EVENTS, DEAD_LETTERS = "events", "dead"
 POLICY = Policy(heartbeat_interval_s=2, session_timeout_s=6, max_live_sessions=3)
 DOORS = 2
+NODE, RELEASE = "memory", "simulated"
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -157,6 +162,12 @@ class World:
     # --- bodies ----------------------------------------------------------------------------------------------------
 
     async def _host(self, host_id: HostId) -> None:
+        formats = release_formats()
+        info = ProcessInfo(
+            process_id=self.random.randbytes(16), name=f"host-{host_id}", node=NODE, release=RELEASE, newest=1
+        )
+        member = Membership(store=MemoryFleetStore(self.database), info=info, formats=formats)
+        await member.join()
         host = self.hosts[host_id] = Host(
             options=HostOptions(
                 host_id=host_id,
@@ -173,10 +184,12 @@ class World:
             loader=MemoryEntityLoader(self.database),
             clock_store=MemoryClockStore(self.database),
             catalog=self.catalog,
+            formats=formats,
+            on_serving=member.serves,
             new_id=lambda: self.random.randbytes(16),
             cpu_seconds=lambda: 0.0,
         )
-        await host.run()
+        await member.beside(host.run())
 
     async def _router_life(self, name: str, role: Any) -> None:
         router = Router(
@@ -216,7 +229,13 @@ class World:
         return PublishFailed(what) if self.kafka_away else None
 
     async def _supervisor(self) -> None:
-        supervisor = Supervisor(store=MemorySupervisorStore(self.database), control=WorldControl(self), initial_hosts=2)
+        supervisor = Supervisor(
+            store=MemorySupervisorStore(self.database),
+            fleet=MemoryFleetStore(self.database),
+            control=WorldControl(self),
+            release=RELEASE,
+            initial_hosts=2,
+        )
         await supervisor.run()
 
     # --- what clients and judges do --------------------------------------------------------------------------------
@@ -254,16 +273,23 @@ class WorldControl:
     def __init__(self, world: World) -> None:
         self._world = world
 
+    async def nodes(self) -> Mapping[str, bool]:
+        return {NODE: True}
+
     async def running_hosts(self) -> Collection[HostId]:
         return [HostId(int(name.removeprefix("host-"))) for name in self._world.processes if name.startswith("host-")]
 
-    async def ensure_host(self, host_id: HostId) -> None:
+    async def ensure_host(self, host_id: HostId, node: str | None) -> None:
         name = f"host-{host_id}"
         if name not in self._world.processes and name not in self._world.restarting:
             self._world.database.context.copy().run(self._world.spawn_host, host_id)
 
-    async def ensure_services(self) -> None:
+    async def ensure_services(self) -> Collection[str]:
         """They are always there."""
+        return []
+
+    async def stop_service(self, name: str) -> None:
+        raise AssertionError(f"nobody asks for the end of {name}")
 
     async def give(self, host_id: HostId, shard_ids: Iterable[ShardId], to_host: HostId) -> None:
         host, process = self._world.hosts.get(host_id), self._world.processes.get(f"host-{host_id}")

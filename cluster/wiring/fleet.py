@@ -1,0 +1,45 @@
+"""A process as one of the cluster's: its node, its release, its part in the fleet."""
+
+import hashlib
+import json
+from uuid import uuid4
+
+import ray
+
+from actors.fleet.membership import Membership
+from actors.fleet.ports import ProcessInfo
+from actors.formats import Formats
+from cluster.settings import Settings
+from persistence.postgres.fleet_store import PostgresFleetStore
+from persistence.postgres.pool import ConnectionPool
+
+NODE = "node"
+"""In settings: each node's own address."""
+
+
+def release_of(settings: Settings) -> str:
+    """Names what a process was started as: its release, and a digest of all its settings."""
+    digest = hashlib.sha256(json.dumps(settings.to_plain(), sort_keys=True).encode()).hexdigest()
+    return f"{settings.cluster.release}+{digest[:8]}"
+
+
+def ray_node_address() -> str:
+    """Of this node, as Ray knows it."""
+    return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+
+
+def on_this_node(address: str | None) -> str:
+    """An address from the settings, with the word ``node`` (or nothing) resolved."""
+    return ray_node_address() if address in (None, NODE) else address
+
+
+def membership(settings: Settings, name: str, pool: ConnectionPool, formats: Formats) -> Membership:
+    """``formats`` are those that the process' other parts use: they learn here what they may write."""
+    info = ProcessInfo(
+        process_id=uuid4().bytes,
+        name=name,
+        node=ray_node_address(),
+        release=release_of(settings),
+        newest=formats.newest,
+    )
+    return Membership(store=PostgresFleetStore(pool), info=info, formats=formats)
