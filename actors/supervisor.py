@@ -136,7 +136,7 @@ class Supervisor:
         it again."""
         for host_id in await self._control.running_hosts():
             if host_id not in needed or (host_id == step.renew and host_id not in owning):
-                log.info("ending a host", extra={"host": host_id, "renewed": host_id == step.renew})
+                log.info("ending a host", extra={"host": host_id, "nodes": str(step.nodes)})
                 await self._control.stop_host(host_id)
 
     async def _renew_a_service(self, services: Sequence[RunningProcess], nodes: Collection[Node]) -> None:

@@ -1,5 +1,6 @@
 """The machines of the Ray cluster, for commands: join it as a driver first (``cluster.service.connect``)."""
 
+import time
 from typing import Any
 
 import ray
@@ -19,13 +20,15 @@ def nodes() -> dict[str, bool]:
     return {str(node["NodeManagerAddress"]): node["NodeID"] not in draining for node in _alive()}
 
 
-def drain(address: str) -> None:
-    """Asks Ray to put nothing more on a node; the supervisor and Serve then move what is there. ``ServiceError``."""
+def drain(address: str, within_s: float) -> None:
+    """Asks Ray to put nothing more on a node; the supervisor and Serve then move what is there. Serve ends doors that
+    it finds no other place for shortly before the time is over. ``ServiceError``."""
     found = [node["NodeID"] for node in _alive() if node["NodeManagerAddress"] == address]
     if not found:
         raise ServiceError(f"there is no node at {address}; there are {', '.join(sorted(nodes()))}")
+    deadline_ms = int((time.time() + within_s) * 1000)
     for node_id in found:
-        accepted, reason = _gcs().drain_node(node_id, PREEMPTION, "library nodes drain", 0)
+        accepted, reason = _gcs().drain_node(node_id, PREEMPTION, "library nodes drain", deadline_ms)
         if not accepted:
             raise ServiceError(f"Ray does not drain {address}: {reason}")
 

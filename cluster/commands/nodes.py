@@ -18,6 +18,8 @@ from cluster.settings import Settings
 
 console = Console(highlight=False)
 LOOK_EVERY_S = 0.5
+GRACE_S = 30.0
+"""For what Serve ends only when the time is over."""
 
 
 @click.group()
@@ -46,7 +48,7 @@ def list_nodes(directory: Path) -> None:
 @nodes.command()
 @click.argument("address")
 @in_directory
-@click.option("--timeout", "timeout_s", type=click.IntRange(1, 3600), default=180, show_default=True, help="Seconds.")
+@click.option("--timeout", "timeout_s", type=click.IntRange(1, 3600), default=120, show_default=True, help="Seconds.")
 def drain(address: str, directory: Path, timeout_s: int) -> None:
     """Move everything off the node at ADDRESS, and wait until nothing of the service runs there.
 
@@ -56,8 +58,8 @@ def drain(address: str, directory: Path, timeout_s: int) -> None:
     from cluster import nodes as machines
 
     settings = _connected(directory)
-    machines.drain(address)
-    deadline = time.monotonic() + timeout_s
+    machines.drain(address, timeout_s)
+    deadline = time.monotonic() + timeout_s + GRACE_S
     while left := _processes_by_node(settings)[address]:
         if time.monotonic() > deadline:
             raise click.ClickException(f"after {timeout_s} s these still run on {address}: {', '.join(sorted(left))}")

@@ -32,6 +32,8 @@ PORT_OPTIONS = {
     "metrics": "--metrics-export-port",
 }
 ONLY_FOR_HEADS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+START_WAIT_S = 100
+"""Ray's own limit for a node's start is 30 s, which a busy machine may need."""
 
 
 class RayNode(Part):
@@ -41,7 +43,7 @@ class RayNode(Part):
     title: ClassVar[str] = "Ray node"
     stop_grace_s: ClassVar[float] = 8.0
     stray_grace_s: ClassVar[float] = 1.0
-    start_timeout_s: ClassVar[float] = 90.0
+    start_timeout_s: ClassVar[float] = START_WAIT_S + 20.0
 
     def __init__(self, site: Site, number: int) -> None:
         self.number = number
@@ -73,7 +75,7 @@ class RayNode(Part):
                 *("--object-store-memory", str(OBJECT_STORE_BYTES), "--disable-usage-stats"),
                 *chain.from_iterable(options),
             ],
-            env={**inherited_environment(), **environment},
+            env={**inherited_environment(), **environment, "RAY_raylet_start_wait_time_s": str(START_WAIT_S)},
             cwd=temporary,
         )
 

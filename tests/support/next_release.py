@@ -4,6 +4,9 @@ Journal bodies are JSON by column, outbox rows are compressed, frames are JSON o
 the other end.
 """
 
+import asyncio
+import os
+import sys
 import zlib
 from typing import Any
 
@@ -11,13 +14,24 @@ import msgspec
 from msgspec import Struct
 
 from actors.domain.events import Event
-from actors.domain.ids import UserId
+from actors.domain.ids import HostId, UserId
 from actors.domain.publishing import IntegrationEvent
 from actors.domain.replies import Reply
 from actors.format_1 import FORMAT_1
 from actors.formats import Format, Formats, NumberedReply
 from actors.link.calls import Call, UnknownCall
 from actors.relay.cloudevent import encode as cloudevent
+from cluster import service
+from cluster.fleet import with_fleet
+from cluster.service import Release
+from cluster.settings import load_settings
+from cluster.wiring.door import DoorProcess
+from cluster.wiring.door import build as build_door
+from cluster.wiring.host import HostProcess
+from cluster.wiring.ingress import IngressProcess
+from cluster.wiring.relay import RelayProcess
+from cluster.wiring.supervisor import Factories, SupervisorProcess
+from cluster.wiring.values import read_settings
 
 VERSION = 2
 
@@ -94,3 +108,43 @@ NEXT = Format(
 
 def next_formats() -> Formats:
     return Formats((FORMAT_1, NEXT))
+
+
+def host(settings: dict[str, Any], host_id: int) -> HostProcess:
+    return HostProcess(read_settings(settings), HostId(host_id), next_formats())
+
+
+def relay(settings: dict[str, Any]) -> RelayProcess:
+    return RelayProcess(read_settings(settings), next_formats())
+
+
+def ingress(settings: dict[str, Any]) -> IngressProcess:
+    return IngressProcess(read_settings(settings), next_formats())
+
+
+def supervisor(settings: dict[str, Any]) -> SupervisorProcess:
+    here = __name__
+    factories = Factories(host=f"{here}:host", relay=f"{here}:relay", ingress=f"{here}:ingress")
+    return SupervisorProcess(settings, factories, next_formats())
+
+
+async def door(settings: dict[str, Any]) -> DoorProcess:
+    return await build_door(settings, next_formats())
+
+
+NEXT_RELEASE = Release(supervisor="tests.support.next_release:supervisor", door="tests.support.next_release:door")
+
+
+def main() -> None:
+    """As `library start` and `library release finish` of that build."""
+    settings = load_settings(os.environ)
+    if sys.argv[1:] == ["finish"]:
+        old = asyncio.run(with_fleet(settings, lambda fleet: fleet.raise_version(VERSION)))
+        sys.exit(f"cannot read it: {[process.info.name for process in old]}" if old else 0)
+    else:
+        service.connect(settings)
+        service.start(settings, lambda _step: None, NEXT_RELEASE)
+
+
+if __name__ == "__main__":
+    main()
