@@ -12,6 +12,7 @@ import sys
 import uvloop
 
 from actors.domain.ids import HostId
+from actors.release import release_formats
 from cluster.settings import load_settings
 from cluster.wiring.host import HostProcess
 
@@ -19,7 +20,7 @@ from cluster.wiring.host import HostProcess
 def main() -> None:
     settings = load_settings(dict(os.environ))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(HostProcess(settings, HostId(int(sys.argv[1]))).run())
+        runner.run(HostProcess(settings, HostId(int(sys.argv[1])), release_formats()).run())
 
 
 if __name__ == "__main__":
