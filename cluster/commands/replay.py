@@ -23,6 +23,12 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option(
     "--cap", "cap_hours", type=POSITIVE, default=60.0, show_default=True, help="Hours above which a row is cut."
 )
+@click.option(
+    "--offline",
+    is_flag=True,
+    help="Send the file's hours, uncut and unscaled, as sessions that were recorded offline over many days; "
+    "twice changes nothing.",
+)
 @click.option("--limit-rows", type=click.IntRange(min=1), help="Play only the first rows.")
 @click.option(
     "--live-sessions",
@@ -68,6 +74,9 @@ def replay(kafka: str | None, dsn: str | None, token_secret: str | None, **optio
     Purchase events go into Kafka, then every user plays over HTTP as game clients do. In the end each item's total
     must be the sum of its sessions, and every acknowledged start, heartbeat and end must be kept, by the API and by
     Postgres. Needs nothing else beside `library run`. Ctrl-C ends the play early; what was played is checked.
+
+    With --offline nobody plays: every user brings finished sessions, and each total must be the file's hours to the
+    second. --scale, --cap, --live-sessions and --rate say nothing then; --concurrency is users, at most 32.
 
     Exit status: 0 if the ledger is exact, 1 if it is not or a client gave up, 130 if the play was ended early.
     """

@@ -32,6 +32,10 @@ Kind = Literal[
     "acknowledged end is missing",
     "acknowledged end differs",
     "answer is unreadable",
+    "total is not the file's",
+    "acknowledged session is missing",
+    "acknowledged session differs",
+    "session nobody sent",
 ]
 
 
@@ -46,7 +50,7 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
-    """One row of ``playtime_sessions``; live while it has no ``ended_at``."""
+    """One row of ``playtime_sessions``; live while it has no ``ended_at``. ``client_session_id``: recorded offline."""
 
     session_id: str
     user_id: str
@@ -55,6 +59,7 @@ class Session:
     last_heartbeat_at: Micros
     ended_at: Micros | None
     duration_seconds: int | None
+    client_session_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

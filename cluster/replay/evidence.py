@@ -18,7 +18,7 @@ select user_id, product_id, total_playtime_seconds from user_library_items where
 """
 
 SESSIONS_OF_USERS = """
-select id, user_id, product_id, start_time, last_heartbeat_at, end_time, duration_seconds
+select id, user_id, product_id, start_time, last_heartbeat_at, end_time, duration_seconds, client_session_id
   from playtime_sessions where user_id = any($1::uuid[])
 """
 
@@ -149,4 +149,5 @@ def _session(row: Any) -> Session:
         last_heartbeat_at=from_datetime(row["last_heartbeat_at"]),
         ended_at=None if ended is None else from_datetime(ended),
         duration_seconds=row["duration_seconds"],
+        client_session_id=None if row["client_session_id"] is None else str(row["client_session_id"]),
     )

@@ -15,6 +15,7 @@ class Call(Enum):
     START = "start"
     BEAT = "heartbeat"
     END = "end"
+    OFFLINE = "offline sessions"
     LATE = "(lag of the client itself)"
 
 

@@ -20,11 +20,13 @@ SECONDS_PER_HOUR = 3600
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanOptions:
-    """``scale``: how many times shorter the play is than the hours of the file. ``cap_hours``: hours of one row."""
+    """``scale``: how many times shorter the play is than the hours of the file. ``cap_hours``: hours of one row.
+    ``offline``: for people of their own, so that both replays of a file can be made on one service."""
 
     scale: float = 60.0
     cap_hours: float = 60.0
     seed: int = 1
+    offline: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,8 +101,8 @@ def make_plan(rows: list[PlayRow], options: PlanOptions) -> Plan:
     )
 
 
-def user_id_of(name: str) -> str:
-    return str(uuid5(NAMESPACE, f"user:{name}"))
+def user_id_of(name: str, *, offline: bool = False) -> str:
+    return str(uuid5(NAMESPACE, f"offline user:{name}" if offline else f"user:{name}"))
 
 
 def product_id_of(title: str) -> str:
@@ -114,7 +116,8 @@ def _user_plan(name: str, games: dict[str, float], options: PlanOptions) -> User
         for title, hours in games.items()
     ]
     plays.sort(key=lambda play: (-play.seconds, play.product_id))
-    return UserPlan(user_id=user_id_of(name), plays=tuple(plays), orders=_orders(name, plays, options.seed, random))
+    user_id = user_id_of(name, offline=options.offline)
+    return UserPlan(user_id=user_id, plays=tuple(plays), orders=_orders(name, plays, options.seed, random))
 
 
 def _orders(name: str, plays: list[Play], seed: int, random: Random) -> tuple[Order, ...]:

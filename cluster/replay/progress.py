@@ -3,18 +3,29 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from cluster.replay.run import Replay
+from cluster.replay.pause import Pause
+from cluster.replay.plan import Plan
+from cluster.replay.run import Outcome
 
 BAR_EVERY_S = 0.5
 LINE_EVERY_S = 30.0
 
 
+class Watched(Protocol):
+    """A run while it goes on."""
+
+    plan: Plan
+    outcome: Outcome
+    pause: Pause
+
+
 @asynccontextmanager
-async def shown(replay: Replay, console: Console) -> AsyncIterator[None]:
+async def shown(replay: Watched, console: Console) -> AsyncIterator[None]:
     """Shows the run as long as the block goes on."""
     watching = asyncio.create_task(_bar(replay, console) if console.is_terminal else _lines(replay, console))
     try:
@@ -24,7 +35,7 @@ async def shown(replay: Replay, console: Console) -> AsyncIterator[None]:
         await asyncio.wait([watching])
 
 
-async def _bar(replay: Replay, console: Console) -> None:
+async def _bar(replay: Watched, console: Console) -> None:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -45,7 +56,7 @@ async def _bar(replay: Replay, console: Console) -> None:
             await asyncio.sleep(BAR_EVERY_S)
 
 
-async def _lines(replay: Replay, console: Console) -> None:
+async def _lines(replay: Watched, console: Console) -> None:
     rate = _BeatRate(replay)
     while True:
         await asyncio.sleep(LINE_EVERY_S)
@@ -56,7 +67,7 @@ async def _lines(replay: Replay, console: Console) -> None:
 class _BeatRate:
     """Acknowledged heartbeats a second since the last time it was asked."""
 
-    def __init__(self, replay: Replay) -> None:
+    def __init__(self, replay: Watched) -> None:
         self._replay = replay
         self._beats = 0
         self._at = asyncio.get_running_loop().time()
@@ -68,11 +79,11 @@ class _BeatRate:
         return rate
 
 
-def _phase(replay: Replay) -> str:
+def _phase(replay: Watched) -> str:
     return "ending" if replay.pause.is_cut and replay.outcome.phase == "playing" else replay.outcome.phase
 
 
-def _figures(replay: Replay, beats_per_second: float) -> str:
+def _figures(replay: Watched, beats_per_second: float) -> str:
     figures = replay.outcome.figures
     return (
         f"{figures.sessions_live:,} live, {figures.plays_done:,}/{replay.plan.items:,} games, "

@@ -46,7 +46,8 @@ def print_outcome(console: Console, plan: Plan, pace: Pace, outcome: Outcome) ->
         console.print(f"[red]client failed:[/] {failure}", highlight=False)
     if outcome.figures.failed:
         console.print(f"[red]{outcome.figures.failed:,} clients' games failed[/]")
-    _print_violations(console, outcome)
+    exact = f"{len(outcome.bought):,} items, {len(outcome.told):,} sessions told of."
+    print_violations(console, outcome, exact)
 
 
 def as_json(plan: Plan, pace: Pace, outcome: Outcome) -> dict[str, Any]:
@@ -117,15 +118,14 @@ def _latencies(outcome: Outcome) -> Table:
     return table
 
 
-def _print_violations(console: Console, outcome: Outcome) -> None:
+def print_violations(console: Console, outcome: Outcome, exact: str) -> None:
+    """``exact``: what to say of a ledger that is."""
     if outcome.problem is not None:
         console.print(f"[red]{outcome.problem}[/]")
     if outcome.violations is None:
         return
     if not outcome.violations:
-        console.print(
-            f"[green]The ledger is exact:[/] {len(outcome.bought):,} items, {len(outcome.told):,} sessions told of."
-        )
+        console.print(f"[green]The ledger is exact:[/] {exact}")
         return
     for violation in outcome.violations[:SHOWN]:
         console.print(

@@ -164,6 +164,7 @@ class ReplayWorld:
                 last_heartbeat_at=record.last_heartbeat_at,
                 ended_at=record.ended_at,
                 duration_seconds=record.duration_s,
+                client_session_id=None if record.client_id is None else format_id(record.client_id),
             )
             for record in self.engine._records(UserId(parse_id(user_id)))
         ]
