@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint simulate fuzz bench bench-recovery proto clean lock install
+.PHONY: help run test lint simulate fuzz bench bench-recovery bench-takeover proto clean lock install
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ simulate: $(STAMP) ## Run many simulated schedules, SEEDS=a..b
 bench-recovery: $(STAMP) ## All hosts killed with 100,000 and 1,000,000 live sessions (10 minutes)
 	@$(BIN)/python -m tests.benchmarks recovery --sessions 100000 $(BENCH)
 	@$(BIN)/python -m tests.benchmarks recovery --sessions 1000000 --journal-rows 100000 --steady-s 60 $(BENCH)
+
+bench-takeover: $(STAMP) ## Heartbeats of all users while one host after another is killed (5 minutes)
+	@$(BIN)/python -m tests.benchmarks takeover $(BENCH)
 
 fuzz: $(STAMP) ## Send the service what its contract allows, and not (10 minutes); FUZZ=--help lists options
 	@$(BIN)/python -m tests.fuzz $(FUZZ)

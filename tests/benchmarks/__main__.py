@@ -33,7 +33,7 @@ from tests.benchmarks.peers.tables import create_tables
 from tests.benchmarks.recovery import Recovery, choose_seeded, recover
 from tests.benchmarks.report import markdown, write_report
 from tests.benchmarks.rounds import Measurement, Rounds
-from tests.benchmarks.survival import recovery_run
+from tests.benchmarks.survival import recovery_run, takeover_run
 
 START_CONNECTIONS = 64
 TOPIC = "bench.events.v1"
@@ -184,7 +184,7 @@ class Run:
         )
 
 
-SURVIVAL = {"recovery": recovery_run.main}
+SURVIVAL = {"recovery": recovery_run.main, "takeover": takeover_run.main}
 
 
 def main() -> int:
