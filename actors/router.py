@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from msgspec import Struct
 
+from actors.change_signal import ChangeSignal
 from actors.domain.commands import Command
 from actors.domain.ids import SHARD_COUNT, CommandId, HostId, ShardId, UserId, shard_of
 from actors.domain.replies import Overloaded, Reply, Unavailable, WrongShard
@@ -72,7 +73,7 @@ class Router:
         self._links: dict[HostId, DoorLink] = {}
         self._connecting: dict[HostId, asyncio.Task[None]] = {}
         self._asked = asyncio.Event()
-        self._changed = _Signal()
+        self._changed = ChangeSignal()
         self._task: asyncio.Task[None] | None = None
         self._loop_time = asyncio.get_running_loop().time
         self.metrics = RouterMetrics()
@@ -169,7 +170,7 @@ class Router:
         return Unavailable(reason, unknown=unknown, suspect=suspect)
 
     async def _wait_for_newer(self, shard_id: ShardId, asked: ShardOwner, deadline: float, version: int) -> bool:
-        """After ``WrongShard``: until the map says something else than what was asked, or has been read again."""
+        """After ``WrongShard``: until the map says something else than what was asked."""
         while self._map.shards.get(shard_id) == asked:
             if not await self._wait_for_change(deadline, version):
                 return False
@@ -199,7 +200,8 @@ class Router:
             await asyncio.sleep(MAP_PAUSE_S)
 
     def _take_map(self, new: ClusterMap) -> None:
-        self._map = new
+        """Who waits is woken when something is different, not whenever the map was read."""
+        changed, self._map = new != self._map, new
         self._owned = Counter(owner.host_id for owner in new.shards.values())
         for host_id, link in list(self._links.items()):
             host = new.hosts.get(host_id)
@@ -209,7 +211,8 @@ class Router:
             host = new.hosts.get(host_id)
             if host is not None and host.address and host_id not in self._links and host_id not in self._connecting:
                 self._connecting[host_id] = asyncio.create_task(self._connect(host))
-        self._note_change()
+        if changed:
+            self._note_change()
 
     async def _connect(self, host: HostAddress) -> None:
         try:
@@ -243,28 +246,3 @@ class Router:
         if not self._was_complete and not self.unowned_shards:
             self._was_complete = True
         self._changed.set()
-
-
-class _Signal:
-    """Wakes everybody who waits for a change; a change between two looks is not missed."""
-
-    def __init__(self) -> None:
-        self.version = 0
-        self._waiters: dict[asyncio.Future[None], None] = {}
-
-    def set(self) -> None:
-        self.version += 1
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
-
-    async def wait(self, version: int, timeout_s: float) -> bool:
-        """Until the version is another than ``version``; False when the time is up."""
-        if self.version != version:
-            return True
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters[waiter] = None
-        done, _ = await asyncio.wait({waiter}, timeout=timeout_s)
-        self._waiters.pop(waiter, None)
-        return bool(done)

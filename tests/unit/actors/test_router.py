@@ -257,3 +257,24 @@ async def test_a_router_closes_at_any_moment(host: OneHost) -> None:
         async with asyncio.timeout(5):
             await router.close()
         await call
+
+
+async def test_calls_that_wait_for_a_host_are_left_alone_while_the_map_says_the_same() -> None:
+    """Promise 7: a host that is away costs its users' door nothing but the reading of the map."""
+    host = OneHost()
+    router = Router(reader=host, credentials=SECRET, role="door", limits=RouterLimits())
+    router.start()
+    call = asyncio.create_task(router.call(USER, PURCHASE, timeout_s=5))
+    async with asyncio.timeout(5):
+        while not router.metrics.map_reads:  # noqa: ASYNC110 - nothing else tells of a reading
+            await asyncio.sleep(0.005)
+        known, version = router.metrics.map_reads, router._changed.version
+        while router.metrics.map_reads < known + 3:
+            await asyncio.sleep(0.005)
+        assert router._changed.version == version
+        await host.start()
+        await host.asked()
+        host.answer(Done())
+        assert await call == Done()
+    await router.close()
+    await host.die()
