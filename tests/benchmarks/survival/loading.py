@@ -48,6 +48,9 @@ class OpenLoop:
         """Until everything is answered or given up; ``BenchmarkFailed`` with what the client said."""
         assert self._process is not None
         left = self.starts_at + self.seconds + SPARE_S - time.monotonic()
-        output, _ = self._process.communicate(timeout=max(1.0, left))
+        try:
+            output, _ = self._process.communicate(timeout=max(1.0, left))
+        except subprocess.TimeoutExpired:
+            raise BenchmarkFailed("the load client does not come to an end: the machine does not bear it") from None
         if self._process.returncode:
             raise BenchmarkFailed(f"the load client failed:\n{output}")

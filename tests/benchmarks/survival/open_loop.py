@@ -14,6 +14,8 @@ from collections import deque
 from pathlib import Path
 
 GIVE_UP_S = 12.0
+MAX_CONNECTIONS = 8_000
+"""Then requests wait for a free one, and their latency says so."""
 BROKEN, UNANSWERED = 0, -1
 HEAD_END = b"\r\n\r\n"
 
@@ -73,6 +75,7 @@ class Client:
         self._free: deque[Connection] = deque()
         self._waiting: deque[int] = deque()
         self._opening: set[asyncio.Task[None]] = set()
+        self._open_now = 0
         self._next = 0
         self._left = count
         self._done = asyncio.Event()
@@ -101,6 +104,7 @@ class Client:
             self._free.append(connection)
 
     def is_lost(self, connection: Connection) -> None:
+        self._open_now -= 1
         if connection in self._free:
             self._free.remove(connection)
 
@@ -118,11 +122,16 @@ class Client:
                 self._send(self._free.popleft(), self._next)
             else:
                 self._waiting.append(self._next)
-                self._opening.add(task := self._loop.create_task(self._open()))
-                task.add_done_callback(self._opening.discard)
+                self._open_another()
             self._next += 1
         if self._next < self._count:
             self._loop.call_at(self._starts_at + self._next / self._rate, self._tick)
+
+    def _open_another(self) -> None:
+        if self._open_now + len(self._opening) < MAX_CONNECTIONS:
+            task = self._loop.create_task(self._open())
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
 
     def _send(self, connection: Connection, number: int) -> None:
         connection.send(number, self._requests[number % len(self._requests)])
@@ -134,6 +143,7 @@ class Client:
     async def _open(self) -> None:
         try:
             await self._loop.create_connection(lambda: Connection(self), "127.0.0.1", self._port)
+            self._open_now += 1
         except OSError as refused:
             sys.stderr.write(f"a connection was not opened: {refused}\n")
 

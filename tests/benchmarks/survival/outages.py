@@ -28,7 +28,9 @@ def judge(
     """Fills in when each host was back. Four groups of requests, and how long the hosts were away."""
     for kill in kills:
         kill.back_s = _back_s(record, homes, kill, rate)
-    killed, others, quiet = [], [], []
+    killed: list[int] = []
+    others: list[int] = []
+    quiet: list[int] = []
     for number in range(len(record)):
         at = number / rate
         window = next((kill for kill in kills if kill.at_s <= at < _end_s(kill)), None)

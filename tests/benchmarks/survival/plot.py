@@ -26,10 +26,8 @@ def plot(path: Path, record: Record, homes: Sequence[HostId], kills: Sequence[Ki
         of_killed = any(home == host and begin <= at < end for host, begin, end in away)
         groups[of_killed][0].append(at)
         groups[of_killed][1].append(record.took_us[number] / 1000)
-    for of_killed, colour, label in (
-        (False, OTHERS, "users of other hosts"),
-        (True, KILLED, "users of the killed host"),
-    ):
+    looks = ((False, OTHERS, "users of other hosts"), (True, KILLED, "users of the killed host"))
+    for of_killed, colour, label in looks:
         axes.plot(*groups[of_killed], ".", markersize=1.5, color=colour, label=label, rasterized=True)
     for kill in kills:
         axes.axvline(kill.at_s, color="black", linewidth=0.8, linestyle=":")
