@@ -85,6 +85,7 @@ class CommitLoop:
         self._loop_time = loop_time
         self._boundary_waiters: list[asyncio.Future[None]] = []
         self._in_flight = False
+        self._decided_at = Micros(0)
         self._next_sweep = 0.0
         self._proved_at = loop_time()
 
@@ -92,6 +93,11 @@ class CommitLoop:
     def in_flight(self) -> bool:
         """A batch is decided and not yet committed."""
         return self._in_flight
+
+    def acknowledged_until(self, now: Micros) -> Micros:
+        """The service time before which all that was decided is committed and in memory, or dropped: ``now``, or when
+        the batch in flight was decided."""
+        return min(now, self._decided_at) if self._in_flight else now
 
     async def boundary(self) -> None:
         """Returns at a batch boundary: what was decided before is committed and in memory, or dropped."""
@@ -111,7 +117,7 @@ class CommitLoop:
             batch = self._decider.decide(commands)
             if not batch.answers and not probing:
                 continue
-            self._in_flight = True
+            self._in_flight, self._decided_at = True, batch.now
             try:
                 await self._commit(batch)
             finally:

@@ -12,9 +12,9 @@ from uuid import uuid4
 from msgspec.structs import replace
 
 from actors.clock import ServiceClock
-from actors.domain.commands import Heartbeat
+from actors.domain.commands import Heartbeat, ListItems
 from actors.domain.context import Context, Policy, Titles
-from actors.domain.ids import UserId
+from actors.domain.ids import Micros, UserId
 from actors.domain.model import NotLoaded, User
 from actors.domain.replies import Failed, Reply, Unavailable
 from actors.domain.user import decide_once, evolve
@@ -31,18 +31,20 @@ log = logging.getLogger(__name__)
 
 
 class DecidedBatch:
-    """What a batch would change and answer, once it is committed."""
+    """What a batch would change and answer, once it is committed; decided at ``now`` (service time)."""
 
-    __slots__ = ("answers", "entries", "overlay")
+    __slots__ = ("answers", "entries", "now", "overlay")
 
-    def __init__(self) -> None:
+    def __init__(self, now: Micros) -> None:
+        self.now = now
         self.overlay: dict[UserId, tuple[Shard, User]] = {}
         self.entries: list[Entry] = []
         self.answers: list[tuple[Pending, Reply]] = []
 
 
 class Decider:
-    """Decides batches. ``pace`` tells the heartbeat interval to give clients now, in seconds of service time."""
+    """Decides batches. ``pace`` tells the heartbeat interval to give clients now, in seconds of service time;
+    ``was_read`` is told of users who look at their library."""
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class Decider:
         pace: Callable[[], int],
         new_id: Callable[[], bytes],
         loop_time: Callable[[], float],
+        was_read: Callable[[UserId], None],
     ) -> None:
         self._territory = territory
         self._mailbox = mailbox
@@ -74,11 +77,12 @@ class Decider:
         self._pace = pace
         self._new_id = new_id
         self._loop_time = loop_time
+        self._was_read = was_read
 
     def decide(self, commands: list[Pending]) -> DecidedBatch:
         """Decides what can be decided now. Commands that cannot go to where they wait: a load, a leaving shard."""
-        batch = DecidedBatch()
         common = self._context()
+        batch = DecidedBatch(common.now)
         now = self._loop_time()
         mailbox, territory = self._mailbox, self._territory
         for pending in commands:
@@ -106,6 +110,8 @@ class Decider:
             context = replace(context, now=user.last_event_at)
         if type(command) is not Heartbeat:
             self._residents.touch(user_id, shard.shard_id, now)
+            if type(command) is ListItems:
+                self._was_read(user_id)
         try:
             events, answer = decide_once(user, command, pending.command_id, context)
             for event in events:

@@ -6,6 +6,7 @@ event has committed, and rows of a failed flush stay dirty.
 
 from collections.abc import Callable, Sequence
 
+from actors.copies.mirror import is_mirrored
 from actors.dirty_library import DirtyLibraries
 from actors.domain.events import (
     AnomalyRecorded,
@@ -41,6 +42,7 @@ class DirtyRows:
         self._libraries = DirtyLibraries()
         self._sessions: dict[SessionId, UserId] = {}
         self._heartbeats: dict[SessionId, HeartbeatAccepted] = {}
+        self._mirror: dict[SessionId, UserId] = {}
         self._commands: list[tuple[UserId, AppliedCommand]] = []
         self._anomalies: list[tuple[UserId, Anomaly]] = []
         self._outbox: list[OutboxRow] = []
@@ -54,6 +56,8 @@ class DirtyRows:
         for event in events:
             if isinstance(event, HeartbeatAccepted):
                 self._heartbeats[event.session_id] = event
+                if is_mirrored(event):
+                    self._mirror[event.session_id] = user_id
                 continue
             match event:
                 case SessionStarted(session=session):
@@ -90,6 +94,7 @@ class DirtyRows:
         self._libraries.follow(earlier._libraries)
         self._sessions = {**earlier._sessions, **self._sessions}
         self._heartbeats = {**earlier._heartbeats, **self._heartbeats}
+        self._mirror = {**earlier._mirror, **self._mirror}
         self._commands = earlier._commands + self._commands
         self._anomalies = earlier._anomalies + self._anomalies
         self._outbox = earlier._outbox + self._outbox
@@ -104,6 +109,9 @@ class DirtyRows:
                 live.append((user_id, session))
             else:
                 ended.append((user_id, _known(user.ended.get(session_id))))
+        beating = (
+            (user_id, live_session(user_of(user_id), session_id)) for session_id, user_id in self._mirror.items()
+        )
         batch = FlushBatch(
             up_to=self.up_to,
             sessions_live=live,
@@ -113,6 +121,7 @@ class DirtyRows:
                 for session_id, beat in self._heartbeats.items()
                 if session_id not in self._sessions
             ],
+            mirrored_beats=[(user_id, session) for user_id, session in beating if session is not None],
             commands=self._commands,
             anomalies=self._anomalies,
             outbox=self._outbox,

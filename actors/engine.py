@@ -7,9 +7,11 @@ from msgspec import Struct
 
 from actors.clock import ServiceClock
 from actors.commit_loop import CommitLoop
+from actors.copies.keeper import CopyKeeper, CopyLimits
+from actors.copies.ports import CopyWriter
 from actors.deciding import Decider
 from actors.domain.context import Policy
-from actors.domain.ids import HostId
+from actors.domain.ids import HostId, UserId
 from actors.expiry import Expiry
 from actors.flush_loop import FlushLimits, FlushLoop
 from actors.flush_rows import FlushRows
@@ -45,6 +47,11 @@ class HostOptions(Struct, frozen=True, kw_only=True):
     max_frame_bytes: int = 4 * 2**20
     idle_entity_s: float = 300.0
     max_resident_entities: int = 200_000
+    copies: CopyLimits = CopyLimits()
+
+
+def _nobody_copies(_user_id: UserId) -> None:
+    """Without a cache nobody needs to know who reads."""
 
 
 class Engine:
@@ -61,6 +68,7 @@ class Engine:
         store: HostStore,
         loader: EntityLoader,
         catalog: Catalog,
+        copies: CopyWriter | None,
         new_id: Callable[[], bytes],
         cpu_seconds: Callable[[], float],
         metrics: HostMetrics,
@@ -105,6 +113,7 @@ class Engine:
             clock=clock,
             ask_for_flush=flush_asked.set,
         )
+        self.copies = None if copies is None else self._keeper(copies, clock)
         self.flushing = FlushLoop(
             host_id=options.host_id,
             store=store,
@@ -116,6 +125,7 @@ class Engine:
             metrics=metrics,
             limits=options.flush,
             asked=flush_asked,
+            copies=self.copies,
             on_doubt=lambda begins: on_doubt("flush", begins),
             loop_time=loop_time,
         )
@@ -133,6 +143,7 @@ class Engine:
             pace=self.pace.interval_s,
             new_id=new_id,
             loop_time=loop_time,
+            was_read=_nobody_copies if self.copies is None else self.copies.was_read,
         )
         self.commits = CommitLoop(
             store=store,
@@ -153,6 +164,16 @@ class Engine:
             on_doubt=self._commit_doubt,
             on_refusal=self._commit_refusal,
             loop_time=loop_time,
+        )
+
+    def _keeper(self, writer: CopyWriter, clock: ServiceClock) -> CopyKeeper:
+        return CopyKeeper(
+            writer,
+            territory=self.territory,
+            limits=self._options.copies,
+            metrics=self._metrics.copies,
+            acknowledged_until=lambda: self.commits.acknowledged_until(clock.now()),
+            loop_time=asyncio.get_running_loop().time,
         )
 
     def _commit_doubt(self, begins: bool) -> None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from msgspec import Struct
 
+from actors.copies.keeper import CopyKeeper
 from actors.domain.ids import HostId, Seq, ShardId, UserId, shard_of
 from actors.domain.model import NOBODY, User
 from actors.domain.replies import Overloaded, Reply, Unavailable
@@ -53,6 +54,7 @@ class FlushLoop:
         metrics: HostMetrics,
         limits: FlushLimits,
         asked: asyncio.Event,
+        copies: CopyKeeper | None,
         on_doubt: Callable[[bool], None],
         loop_time: Callable[[], float],
     ) -> None:
@@ -66,6 +68,7 @@ class FlushLoop:
         self._metrics = metrics
         self._limits = limits
         self._asked = asked
+        self._copies = copies
         self._on_doubt = on_doubt
         self._loop_time = loop_time
         self._settling: list[tuple[Seq, Pending, Reply]] = []
@@ -106,14 +109,17 @@ class FlushLoop:
         self._asked.set()
 
     async def flush(self, boundary: Callable[[], Awaitable[None]]) -> None:
-        """One flush, if anything is dirty or is to be given away, or to find out whether a refusal is over."""
+        """One flush, if anything is dirty, to be given away or to be copied, or to see whether a refusal is over."""
         gifts = self._ownership.take_gifts()
         if gifts:
             await boundary()
-        if not gifts and not self._rows.behind and not self._refused:
+        copies_wait = self._copies is not None and self._copies.waiting
+        if not gifts and not self._rows.behind and not self._refused and not copies_wait:
             return
         began = self._loop_time()
         batch = self._rows.begin(self._user_of, gifts)
+        if self._copies is not None:
+            self._copies.begin(batch)
         try:
             given = await self._store.flush(batch)
         except CommitRefused as refused:
@@ -139,6 +145,8 @@ class FlushLoop:
                 self._gate.set("journal", None)
         else:
             self._rows.failed()
+        if self._copies is not None:
+            self._copies.settled(done)
         self._ownership.gifts_settled(gifts, given)
 
     async def _recover(self, batch: FlushBatch, unknown: OutcomeUnknown) -> tuple[bool, frozenset[ShardId]]:

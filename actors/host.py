@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from actors.clock import ServiceClock
+from actors.copies.ports import CopyWriter
 from actors.domain.ids import HostId, ShardId
 from actors.engine import Engine, HostOptions
 from actors.formats import Formats
@@ -49,6 +50,7 @@ class Host:
         loader: EntityLoader,
         clock_store: ClockStore,
         catalog: Catalog,
+        copies: CopyWriter | None = None,
         formats: Formats | None = None,
         on_serving: Callable[[], None] = lambda: None,
         new_id: Callable[[], bytes] = lambda: uuid4().bytes,
@@ -59,6 +61,7 @@ class Host:
         self._store = store
         self._loader = loader
         self._clock_store = clock_store
+        self._copies = copies
         self._formats = formats or release_formats()
         self._on_serving = on_serving
         self._catalog = catalog
@@ -131,6 +134,7 @@ class Host:
             store=self._store,
             loader=self._loader,
             catalog=self._catalog,
+            copies=self._copies,
             new_id=self._new_id,
             cpu_seconds=self._cpu_seconds,
             metrics=self.metrics,
@@ -185,6 +189,8 @@ class Host:
         finally:
             await _end(everything)
             await engine.loading.close()
+            if engine.copies is not None:
+                await engine.copies.close()
 
     async def _drain(self, engine: Engine, commits: asyncio.Task[None], flushes: asyncio.Task[None]) -> None:
         """Answers what waits, ends at a batch boundary, flushes. Bounded: the journal keeps what a flush could not."""

@@ -3,6 +3,7 @@
 ``actors.telemetry`` turns them into Prometheus metrics when somebody asks.
 """
 
+from actors.copies.metrics import CopyMetrics
 from actors.domain.events import Event
 from actors.ports import FlushBatch
 from actors.telemetry.counting import PlainHistogram
@@ -33,6 +34,7 @@ class HostMetrics:
         self.live_sessions = 0
         self.serving_shards = 0
         self.recovery_seconds: dict[str, float] = {}
+        self.copies = CopyMetrics()
 
     def batch_done(self, commands: int, committed: bool, seconds: float) -> None:
         self.commands += commands

@@ -134,7 +134,8 @@ class FlushBatch(Struct, frozen=True):
     """The images of all dirty rows at one commit boundary: afterwards the tables equal all events up to ``up_to``.
 
     ``sessions_live`` and ``sessions_ended`` are whole rows, new or changed; ``heartbeats`` are rows that exist and
-    whose beat alone moved: (session, last heartbeat, interval told). ``removed`` are items that leave their table for
+    whose beat alone moved: (session, last heartbeat, interval told), and ``mirrored_beats``, no rows of a table, those
+    of them that the mirror is to show. ``removed`` are items that leave their table for
     the one of what was taken back, ``returned`` products that leave that one; deletes come before upserts. A purchase
     may be written again when it is refunded, or when it comes after its refund; never otherwise. One image a key; lists
     may be empty.
@@ -153,6 +154,7 @@ class FlushBatch(Struct, frozen=True):
     commands: Sequence[tuple[UserId, AppliedCommand]] = ()
     anomalies: Sequence[tuple[UserId, Anomaly]] = ()
     outbox: Sequence[OutboxRow] = ()
+    mirrored_beats: Sequence[tuple[UserId, LiveSession]] = ()
     gifts: Sequence[ShardGift] = ()
 
 

@@ -45,6 +45,12 @@ class HostCollector(Collector):
         )
         yield counter(names.HOST_FLUSH_SECONDS, "Seconds spent in flushes", host.flush_seconds)
         yield counter(names.HOST_FLUSHED_ROWS, "Rows brought to the tables", host.flushed_rows)
+        yield counters(
+            names.HOST_COPIES,
+            "Copies of libraries and sessions",
+            "outcome",
+            {"written": host.copies.written, "dropped": host.copies.dropped},
+        )
         yield counter(names.HOST_EVICTED, "Users whose libraries left memory", host.evicted)
         yield gauge(names.HOST_LIVE_SESSIONS, "Sessions that have not ended", host.live_sessions)
         yield gauge(names.HOST_RESIDENT_USERS, "Users with more than live sessions in memory", host.resident_users)

@@ -57,6 +57,9 @@ HOST_FLUSH_SECONDS = "library_host_flush_seconds"
 HOST_FLUSHED_ROWS = "library_host_flushed_rows"
 """Counter: rows brought to the tables and the outbox."""
 
+HOST_COPIES = "library_host_copies"
+"""Counter: copies for when the host cannot answer, by ``outcome``: ``written``, ``dropped`` (Redis slow or away)."""
+
 HOST_LIVE_SESSIONS = "library_host_live_sessions"
 """Gauge: sessions that have not ended, of the host's shards."""
 

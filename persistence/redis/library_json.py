@@ -1,0 +1,55 @@
+"""A library as one JSON object: a list of records for each of its parts that readers see."""
+
+from collections import OrderedDict
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from actors.domain.model import Library, LibraryItem
+from persistence.redis.records import plain, record
+
+PARTS: dict[str, tuple[type[Struct], str]] = {"items": (LibraryItem, "product_id")}
+"""By the library's field: what its records are, and which field of a record is its key there."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(dict[str, list[dict[str, Any]]]).decode
+
+
+class LibraryEncoder:
+    """Remembers the JSON of the last ``max_records`` items: of a library that changed, only the change is encoded."""
+
+    def __init__(self, max_records: int = 20_000) -> None:
+        self._max_records = max_records
+        self._known: OrderedDict[bytes, tuple[LibraryItem, Raw]] = OrderedDict()
+
+    def encode(self, library: Library) -> bytes:
+        parts: dict[str, list[Raw]] = {}
+        for name in PARTS:
+            encode = self._item if name == "items" else _other
+            parts[name] = [encode(one) for one in getattr(library, name).values()]
+        return _encode(parts)
+
+    def _item(self, item: LibraryItem) -> Raw:
+        known = self._known.get(item.item_id)
+        if known is not None and known[0] is item:
+            return known[1]
+        raw = Raw(_encode(plain(item)))
+        self._known[item.item_id] = (item, raw)
+        if len(self._known) > self._max_records:
+            self._known.popitem(last=False)
+        return raw
+
+
+def _other(one: Struct) -> Raw:
+    return Raw(_encode(plain(one)))
+
+
+def decode_library(body: bytes) -> Library:
+    """``ValueError`` or what msgspec raises for what no release has written."""
+    found = _decode(body)
+    parts: dict[str, Any] = {}
+    for name, (kind, key) in PARTS.items():
+        records = [record(kind, one) for one in found.get(name, ())]
+        parts[name] = {getattr(one, key): one for one in records}
+    return Library(**parts)
