@@ -1,12 +1,15 @@
-"""What a door answers from a copy while the user's host cannot: reads alone, marked with their age (R-DB-2).
+"""Reads of the library as a door asks for them: of the user's actor, and from a copy while its host cannot answer.
 
-The rules are the actor's own (``actors.domain.user.decide``), over the library of the copy.
+What comes from a copy says so (R-DB-2, promise 5). The rules are the actor's own (``actors.domain.user.decide``), over
+the library of the copy.
 """
+
+from typing import Protocol
 
 from msgspec import Struct
 
 from actors.copies.ports import CopiesUnavailable, CopyReader
-from actors.copies.values import Version
+from actors.copies.values import LibraryCopy, Version
 from actors.domain.commands import GetItem, ListItems
 from actors.domain.context import Context, Policy
 from actors.domain.ids import Micros, UserId
@@ -26,26 +29,42 @@ class FromCopy(Struct, frozen=True, kw_only=True):
     version: Version
 
 
-class CopyAnswers:
-    """``reader`` is None where there are no copies."""
+class Actors(Protocol):
+    """The router, as far as reads need it."""
 
-    def __init__(self, reader: CopyReader | None) -> None:
-        self._reader = reader
+    async def call(
+        self, user_id: UserId, command: CopiedRead, *, timeout_s: float, trace: str | None = None
+    ) -> Reply: ...
+
+
+class LibraryReads:
+    """``copies`` is None where there are none; ``served`` counts the answers that came from them."""
+
+    def __init__(self, actors: Actors, copies: CopyReader | None) -> None:
+        self._actors = actors
+        self._copies = copies
         self.served = 0
 
-    async def instead_of(self, reply: Reply, user_id: UserId, command: CopiedRead) -> FromCopy | None:
-        """What to answer instead of ``reply``; None when that is an answer itself, or there is no copy."""
-        if self._reader is None or not isinstance(reply, Unavailable | Overloaded):
-            return None
+    async def ask(
+        self, user_id: UserId, command: CopiedRead, *, timeout_s: float, trace: str | None = None
+    ) -> Reply | FromCopy:
+        """The actor's answer; what can be had instead when it cannot be reached in time; else what kept it."""
+        reply = await self._actors.call(user_id, command, timeout_s=timeout_s, trace=trace)
+        if self._copies is None or not isinstance(reply, Unavailable | Overloaded):
+            return reply
         try:
-            copy = await self._reader.read_library(user_id)
+            copy = await self._copies.read_library(user_id)
         except CopiesUnavailable:
-            return None
+            return reply
         if copy is None:
-            return None
-        _, answer = decide(User(library=copy.library), command, _context(copy.flushed_at))
+            return reply
         self.served += 1
-        return FromCopy(answer=answer, stale_since=copy.flushed_at, version=copy.version)
+        return _answer(copy, command)
+
+
+def _answer(copy: LibraryCopy, command: CopiedRead) -> FromCopy:
+    _, answer = decide(User(library=copy.library), command, _context(copy.flushed_at))
+    return FromCopy(answer=answer, stale_since=copy.flushed_at, version=copy.version)
 
 
 def _context(at: Micros) -> Context:

@@ -12,9 +12,9 @@ MIRROR_EVERY_INTERVALS = 5
 
 
 def is_mirrored(beat: HeartbeatAccepted) -> bool:
-    """Told by the beat alone, so that nothing needs to be remembered: time is cut into spans of five intervals, for each
-    session at another place, and a beat in the first interval of one is mirrored. A client that beats as it was told
-    hits each span once."""
+    """Told by the beat alone, so that nothing needs to be remembered: time is cut into spans of five intervals, for
+    each session at another place, and a beat in the first interval of one is mirrored. A client that beats as it was
+    told hits each span once."""
     interval = beat.interval_s * SECOND
     span = MIRROR_EVERY_INTERVALS * interval
     return (beat.at + beat.session_id[0] * span // 256) % span < interval

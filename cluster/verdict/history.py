@@ -132,6 +132,18 @@ class History(Struct, kw_only=True, eq=False):
         if any(totals.get(product, -1) < seconds for product, seconds in known.totals.items()):
             self.wrong("a read shows less play than was acknowledged")
 
+    def saw_copy(self, before: Micros, totals: Mapping[ProductId, int], played: Mapping[ProductId, int]) -> None:
+        """A listing was answered from a copy that says to hold all that was acknowledged before ``before``; ``played``
+        are the last starts, in service time. What ended by itself was not acknowledged at the time of its end."""
+        expected: dict[ProductId, int] = {}
+        for told in self.sessions.values():
+            if told.started_at < before and played.get(told.product_id, -1) < told.started_at:
+                self.wrong("a copy lacks a start that was acknowledged before it")
+            if told.ended is not None and told.ended.reason == "client" and told.ended.ended_at < before:
+                expected[told.product_id] = expected.get(told.product_id, 0) + told.ended.duration_s
+        if any(totals.get(product_id, -1) < seconds for product_id, seconds in expected.items()):
+            self.wrong("a copy shows less play than was acknowledged before it")
+
     def saw_total(self, known: Known, total_s: int) -> None:
         """Statistics were answered: the sum of all completed sessions."""
         if total_s < sum(known.totals.values()):

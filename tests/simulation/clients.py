@@ -11,8 +11,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from actors.copies.answering import FromCopy
 from actors.domain.commands import EndSession, Heartbeat, ListItems, ListLiveSessions, StartSession
-from actors.domain.ids import CommandId, ProductId, UserId, format_id
+from actors.domain.ids import SECOND, CommandId, Micros, ProductId, UserId, format_id
 from actors.domain.model import EndedSession
 from actors.domain.replies import (
     Failed,
@@ -51,6 +52,8 @@ class Player:
         loop = asyncio.get_running_loop()
         self.history = History(user_id=self.user_id, name=f"user {number}", now=loop.time)
         self.answers = 0
+        self.copies = 0
+        self._newest_copy: tuple[int, tuple[int, int]] = (0, (0, 0))
         self.silences = 0
         self.stop = asyncio.Event()
         self._attempts: list[Attempt] = []
@@ -73,7 +76,14 @@ class Player:
 
     async def live(self) -> None:
         self.buy()
-        await asyncio.gather(*(self._device(f"device-{number}") for number in range(self._random.randint(1, 2))))
+        devices = [self._device(f"device-{number}") for number in range(self._random.randint(1, 2))]
+        await asyncio.gather(*devices, self._watch())
+
+    async def _watch(self) -> None:
+        """The library is open on a screen that is impatient: it takes what is there when the host does not answer."""
+        while not self.stop.is_set():
+            await asyncio.sleep(self._random.uniform(0.2, 1.0))
+            await self._look_at_the_library(timeout_s=0.3)
 
     async def _device(self, device: str) -> None:
         while not self.stop.is_set():
@@ -186,16 +196,48 @@ class Player:
     async def _look(self) -> None:
         """Reads are never older than what was acknowledged before (promise 5)."""
         known = self.history.before_reading()
-        reply = await self._ask(ListItems(limit=100))
-        if isinstance(reply, ItemsPage):
-            self.history.saw_items(known, {one.item.product_id: one.item.total_playtime_s for one in reply.items})
+        await self._look_at_the_library()
         live = await self._ask(ListLiveSessions())
         if isinstance(live, LiveSessions):
             self.history.saw_live(known, {session.session_id: session.last_heartbeat_at for session in live.sessions})
 
-    async def _ask(self, command: object, command_id: CommandId | None = None) -> Reply | None:
+    async def _look_at_the_library(self, timeout_s: float = 2.0) -> None:
+        known = self.history.before_reading()
+        reply = await self._ask(ListItems(limit=100), timeout_s=timeout_s)
+        if isinstance(reply, ItemsPage):
+            self.history.saw_items(known, {one.item.product_id: one.item.total_playtime_s for one in reply.items})
+        elif isinstance(reply, FromCopy):
+            self._saw_copy(reply)
+
+    def _saw_copy(self, page: FromCopy) -> None:
+        """A page that may be old shows what was acknowledged before the time it names, as well as hosts' clocks agree
+        (DB 2); and while Redis lives, no older state than one that it showed before."""
+        if not isinstance(page.answer, ItemsPage):
+            self.history.wrong("a copy was answered with something else")
+            return
+        self.copies += 1
+        items = {one.item.product_id: one.item for one in page.answer.items}
+        before = Micros(page.stale_since - int(self._world.clock_trust_s * SECOND))
+        self.history.saw_copy(
+            before,
+            totals={product_id: item.total_playtime_s for product_id, item in items.items()},
+            played={product_id: item.last_played_at or 0 for product_id, item in items.items()},
+        )
+        seen = (self._world.copies.lives, page.version)
+        if seen < self._newest_copy:
+            self.history.wrong("a copy is older than one that was there before")
+        self._newest_copy = max(seen, self._newest_copy)
+
+    async def _ask(
+        self, command: object, command_id: CommandId | None = None, timeout_s: float = 2.0
+    ) -> Reply | FromCopy | None:
         door = f"door-{self._random.randrange(DOORS)}"
-        request = Request(user_id=self.user_id, command=command, command_id=command_id)  # type: ignore[arg-type]
+        request = Request(
+            user_id=self.user_id,
+            command=command,  # type: ignore[arg-type]
+            command_id=command_id,
+            timeout_s=timeout_s,
+        )
         reply = await self._world.ask(door, request)
         if isinstance(reply, Failed):
             self.history.wrong(f"a rule raised at {type(command).__name__}")

@@ -35,6 +35,7 @@ class Trouble:
             refused=random.choice((0.0, 0.02)),
             slow=random.choice((0.0, 0.02, 0.1)),
         )
+        world.clock_trust_s = 2.5 if self._weather.slow else 0.05
         self._tasks: list[asyncio.Task[None]] = []
         self.log: list[str] = []
         world.database.faults.hook = self._fate
@@ -51,6 +52,9 @@ class Trouble:
             ("step the store's clock", self._step_clock),
             ("scale", self._scale),
             ("scale", self._scale),
+            ("a former owner wakes up", self._former_owner_wakes),
+            ("Redis is away", self._redis_away),
+            ("restart Redis", self._restart_redis),
         ]
 
     async def run(self, seconds: float) -> None:
@@ -65,6 +69,7 @@ class Trouble:
         await asyncio.gather(*self._tasks)
         self._weather = Weather()
         self._world.kafka_away = False
+        self._world.copies.down = False
 
     def _note(self, what: str) -> None:
         self.log.append(f"{asyncio.get_running_loop().time():.3f} {what}")
@@ -105,6 +110,27 @@ class Trouble:
         await asyncio.sleep(self._random.uniform(1.0, 4.0))
         self._world.kafka_away = False
 
+    async def _former_owner_wakes(self) -> None:
+        """It finds no newer copy than its own, and nobody answers instead of it for a while."""
+        if (name := self._some("host-")) is None:
+            return
+        former = self._world.processes[name]
+        former.freeze()
+        self._world.spawn_host(_host_id(name))
+        await asyncio.sleep(self._random.uniform(3.5, 6.0))
+        self._world.copies.restart()
+        former.thaw()
+        await asyncio.sleep(self._random.uniform(0.0, 0.3))
+        self._world.kill(name)
+
+    async def _redis_away(self) -> None:
+        self._world.copies.down = True
+        await asyncio.sleep(self._random.uniform(0.5, 4.0))
+        self._world.copies.down = False
+
+    async def _restart_redis(self) -> None:
+        self._world.copies.restart()
+
     async def _kill_other(self) -> None:
         name = self._random.choice(("door-0", "door-1", "ingress", "relay", "supervisor"))
         self._note(f"  {name}")
@@ -124,7 +150,9 @@ class Trouble:
         self._weather.refuse_commits = False
 
     async def _step_clock(self) -> None:
-        self._world.database.clock.step(int(self._random.choice((-3, -0.5, 0.5, 3)) * SECOND))
+        seconds = self._random.choice((-3, -0.5, 0.5, 3))
+        self._world.clock_trust_s += abs(seconds)
+        self._world.database.clock.step(int(seconds * SECOND))
 
     async def _scale(self) -> None:
         await self._world.scale(self._random.randint(1, 3))

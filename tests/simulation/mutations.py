@@ -14,6 +14,8 @@ import actors.commit_loop
 import actors.deciding
 import actors.domain.user
 from actors.commit_loop import CommitLoop
+from actors.copies.answering import FromCopy, LibraryReads
+from actors.copies.keeper import CopyKeeper
 from actors.deciding import DecidedBatch, Decider
 from actors.dirty import DirtyRows
 from actors.domain.ids import Micros, Seq, Term
@@ -25,6 +27,7 @@ from actors.mailbox import Mailbox
 from actors.ownership import Ownership
 from actors.ports import CommitRefused
 from actors.territory import Shard
+from tests.memory.copies import MemoryCopies
 from tests.memory.database import MemoryDatabase
 from tests.memory.host_store import MemoryHostStore
 
@@ -237,6 +240,35 @@ def _flush_without_fence() -> list[Any]:
     ]
 
 
+def _a_copy_is_shown_without_its_mark() -> list[Any]:
+    original = LibraryReads.ask
+
+    async def ask(self: LibraryReads, *arguments: Any, **options: Any) -> Any:
+        reply = await original(self, *arguments, **options)
+        return reply.answer if isinstance(reply, FromCopy) else reply
+
+    return [patch.object(LibraryReads, "ask", ask)]
+
+
+def _copies_before_their_flush() -> list[Any]:
+    """A host that was deposed and does not know it yet copies what it has, as of now."""
+    original = CopyKeeper.begin
+
+    def begin(self: CopyKeeper, batch: Any) -> None:
+        original(self, batch)
+        self.settled(True)
+
+    return [patch.object(CopyKeeper, "begin", begin)]
+
+
+def _a_lower_version_replaces_a_higher() -> list[Any]:
+    async def write(self: MemoryCopies, libraries: Any, sessions: Any) -> None:
+        await self._reach()
+        self.libraries.update({copy.user_id: copy for copy in libraries})
+
+    return [patch.object(MemoryCopies, "write", write)]
+
+
 MUTATIONS: dict[str, Patches] = {
     "no lock on the journal session": _no_lock_on_the_journal_session,
     "reply before commit": _reply_before_commit,
@@ -256,6 +288,9 @@ MUTATIONS: dict[str, Patches] = {
     "dirty users are evicted": _dirty_users_are_evicted,
     "later commands overtake": _later_commands_overtake,
     "flush without fence": _flush_without_fence,
+    "a copy is shown without its mark": _a_copy_is_shown_without_its_mark,
+    "copies before their flush": _copies_before_their_flush,
+    "a lower version replaces a higher": _a_lower_version_replaces_a_higher,
 }
 
 

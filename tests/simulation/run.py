@@ -32,6 +32,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     sessions: int
     answers: int
     silences: int
+    copies: int
     virtual_s: float
 
 
@@ -77,6 +78,7 @@ async def _simulate(seed: int, random: Random, loop: VirtualLoop, trouble_s: flo
         trace=trouble.log,
         sessions=sum(len(history.sessions) for history in histories),
         answers=sum(player.answers for player in players),
+        copies=sum(player.copies for player in players),
         silences=sum(player.silences for player in players),
         virtual_s=loop.time(),
     )

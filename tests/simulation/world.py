@@ -10,7 +10,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from actors.domain.commands import Command
+from actors.copies.answering import FromCopy, LibraryReads
+from actors.copies.keeper import CopyLimits
+from actors.domain.commands import Command, ListItems
 from actors.domain.context import Policy
 from actors.domain.ids import CommandId, HostId, ShardId, UserId
 from actors.domain.replies import Reply, Unavailable
@@ -42,11 +44,13 @@ from tests.memory import (
     MemoryHostStore,
     MemorySupervisorStore,
 )
+from tests.memory.copies import MemoryCopies
 from tests.memory.faults import Faults
 from tests.memory.kafka import MemoryConsumer, MemoryDeadLetters, MemoryKafka, MemoryProducer
 from tests.memory.store_clock import StoreClock
 from tests.memory.store_faults import StoreFaults
 from tests.memory.tables import outbox_key
+from tests.simulation.cache import SlowCopies
 from tests.simulation.processes import Process
 
 CREDENTIALS = Credentials(cluster="simulation", secret=b"a secret of the simulation, long enough")
@@ -86,6 +90,9 @@ class World:
         self._others: set[asyncio.Task[None]] = set()
         self._relay_holder: Process | None = None
         self.kafka_away = False
+        self.copies = MemoryCopies()
+        self.late_copies = random.choice((0.0, 0.1, 0.4))
+        self.clock_trust_s = 0.0
 
     # --- processes -------------------------------------------------------------------------------------------------
 
@@ -178,6 +185,7 @@ class World:
                 max_batch_commands=8,
                 idle_entity_s=2.0,
                 max_resident_entities=3,
+                copies=CopyLimits(min_interval_s=0.5, renew_s=2.0),
             ),
             credentials=CREDENTIALS,
             store=MemoryHostStore(self.database, host_id),
@@ -186,10 +194,14 @@ class World:
             catalog=self.catalog,
             formats=formats,
             on_serving=member.serves,
+            copies=self._copies_seen_by_a_process(),
             new_id=lambda: self.random.randbytes(16),
             cpu_seconds=lambda: 0.0,
         )
         await member.beside(host.run())
+
+    def _copies_seen_by_a_process(self) -> SlowCopies:
+        return SlowCopies(self.copies, self.random, self._outside_task, self.late_copies)
 
     async def _router_life(self, name: str, role: Any) -> None:
         router = Router(
@@ -240,7 +252,7 @@ class World:
 
     # --- what clients and judges do --------------------------------------------------------------------------------
 
-    async def ask(self, door: str, request: Request) -> Reply | None:
+    async def ask(self, door: str, request: Request) -> Reply | FromCopy | None:
         """A request over a connection to a door; None when the connection broke, or nobody answered in time."""
         process = self.processes.get(door)
         router = self.routers.get(door)
@@ -249,9 +261,16 @@ class World:
             return None
         broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         process.on_end.append(lambda: broken.done() or broken.set_result(None))
-        answer = process.start(
-            router.call(request.user_id, request.command, timeout_s=request.timeout_s, command_id=request.command_id)
-        )
+        answer: asyncio.Task[Reply | FromCopy]
+        if isinstance(request.command, ListItems):
+            reads = LibraryReads(router, self._copies_seen_by_a_process())
+            answer = process.start(reads.ask(request.user_id, request.command, timeout_s=request.timeout_s))
+        else:
+            answer = process.start(
+                router.call(
+                    request.user_id, request.command, timeout_s=request.timeout_s, command_id=request.command_id
+                )
+            )
         done, _ = await asyncio.wait(
             {answer, broken}, timeout=request.timeout_s + 1, return_when=asyncio.FIRST_COMPLETED
         )
