@@ -73,6 +73,7 @@ class HostProcess:
             catalog=neighbours.catalog,
             formats=self._formats,
             on_serving=member.serves,
+            copies=neighbours.copies,
         )
         if self._stop_asked:
             host.stop()

@@ -13,6 +13,7 @@ from actors.ports import Accounts, Downloads
 from actors.telemetry.neighbours import NeighbourMetrics
 from cluster.settings import Settings
 from persistence.redis.connection import RedisCalls, RedisSettings
+from persistence.redis.copies import RedisCopies
 from persistence.redis.product_channel import ProductChannel
 from persistence.redis.products import RedisProducts
 from persistence.services.accounts import ABSENT, GrpcAccounts
@@ -50,7 +51,9 @@ def redis_settings(settings: Settings) -> RedisSettings | None:
 
 
 class Neighbours:
-    """Made on the loop it lives on; ``start``, then ``close``. A service without an address is one that is away."""
+    """Made on the loop it lives on; ``start``, then ``close``. A service without an address is one that is away.
+
+    Copies have connections of their own: what waits for them waits for nothing else."""
 
     def __init__(self, settings: Settings, limits: CatalogLimits | None = None) -> None:
         services = settings.services
@@ -65,6 +68,8 @@ class Neighbours:
         self.metrics: list[NeighbourMetrics] = []
         redis = redis_settings(settings)
         self.redis = None if redis is None else RedisCalls(redis.open())
+        self._copying = None if redis is None else RedisCalls(redis.open())
+        self.copies = None if self._copying is None else RedisCopies(self._copying)
         self.products = None if self.redis is None else RedisProducts(self.redis)
         source: CatalogSource = self._made("catalog", services.catalog_grpc_addr, CatalogClient) or NoCatalog()
         self.catalog = CachedCatalog(source=source, shared=self.products, limits=limits or CatalogLimits())
@@ -86,8 +91,9 @@ class Neighbours:
         await self.catalog.close()
         for channel in self._channels:
             await channel.close(None)
-        if self.redis is not None:
-            await self.redis.close()
+        for calls in (self.redis, self._copying):
+            if calls is not None:
+                await calls.close()
 
     def _made(
         self,
