@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from actors.copies.keeper import CopyLimits
+from actors.copies.ports import CopyWriter
 from actors.domain.commands import Command
 from actors.domain.context import Policy
 from actors.domain.ids import HostId, UserId
@@ -44,6 +46,7 @@ class SmallCluster:
         self.policy = Policy()
         self.catalog = MemoryCatalog()
         self.clock_rate = clock_rate
+        self.copies: CopyWriter | None = None
 
     async def call(self, user_id: UserId, command: Command, timeout_s: float = 10.0) -> Reply:
         return await self.router.call(user_id, command, timeout_s=timeout_s)
@@ -58,12 +61,14 @@ class SmallCluster:
                 policy=self.policy,
                 clock_rate=self.clock_rate,
                 flush=FlushLimits(interval_s=0.2),
+                copies=CopyLimits(min_interval_s=0.2, renew_s=2.0),
             ),
             credentials=CREDENTIALS,
             store=PostgresHostStore(dsn=self._dsn, host_id=host_id, reads=self.pool, timeouts=Timeouts()),
             loader=PostgresEntityLoader(self.pool),
             clock_store=PostgresClockStore(self.pool),
             catalog=self.catalog,
+            copies=self.copies,
         )
         self.hosts[host_id] = host
         self._tasks[host_id] = asyncio.create_task(host.run())
@@ -104,11 +109,14 @@ class SmallCluster:
 
 
 @asynccontextmanager
-async def small_cluster(dsn: str, *hosts: int, clock_rate: float = 1.0) -> AsyncIterator[SmallCluster]:
+async def small_cluster(
+    dsn: str, *hosts: int, clock_rate: float = 1.0, copies: CopyWriter | None = None
+) -> AsyncIterator[SmallCluster]:
     """A cluster whose shards are spread over the hosts named, ready to be called."""
     await migrate(dsn)
     pool = await ConnectionPool.open(dsn=dsn, application_name="small-cluster", timeouts=Timeouts(), size=4)
     cluster = SmallCluster(dsn, pool, clock_rate)
+    cluster.copies = copies
     try:
         await cluster.supervisor.prepare(len(hosts))
         for number in hosts:
