@@ -6,12 +6,12 @@ A script compares the versions where they lie: whatever comes late or twice, the
 the version alone is kept for a while, so that an older state cannot bring it back.
 """
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from redis.commands.core import AsyncScript
 
 from actors.copies.ports import CopiesUnavailable
 from actors.copies.values import LibraryCopy, SessionCopy, Version
@@ -19,7 +19,8 @@ from actors.domain.ids import Micros, ProductId, Seq, Term, UserId, format_id, f
 from persistence.redis.connection import RedisAway, RedisCalls
 from persistence.redis.library_json import LibraryEncoder, decode_library
 
-ITEMS_BEFORE_OTHERS_RUN = 500
+BYTES_A_CALL = 262_144
+"""What one call carries, about: more would take Redis too long to answer others in between."""
 
 WRITE_LIBRARIES = """
 local ttl = ARGV[1]
@@ -100,18 +101,20 @@ class RedisCopies:
             return None  # another release's, or somebody else's
 
     async def _libraries(self, libraries: Sequence[LibraryCopy]) -> None:
-        """Encoding is work of the loop that also decides commands: it is cut into short pieces."""
         keys: list[str] = []
         arguments: list[bytes | str | int] = [self._times.library_ms]
-        encoded = 0
+        size_bytes = 0
         for copy in libraries:
+            items = await self._encoder.encode(copy.library)
             keys.append(library_key(copy.user_id))
-            arguments += (_write_version(copy.version), copy.flushed_at, self._encoder.encode(copy.library))
-            encoded += len(copy.library.items)
-            if encoded >= ITEMS_BEFORE_OTHERS_RUN:
-                encoded = 0
-                await asyncio.sleep(0)
-        await self._calls.run(lambda _: self._write_libraries(keys=keys, args=arguments))
+            arguments += (_write_version(copy.version), copy.flushed_at, items)
+            size_bytes += len(items)
+            if size_bytes >= BYTES_A_CALL or copy is libraries[-1]:
+                await self._send(self._write_libraries, keys, arguments)
+                keys, arguments, size_bytes = [], [self._times.library_ms], 0
+
+    async def _send(self, script: AsyncScript, keys: list[str], arguments: list[bytes | str | int]) -> None:
+        await self._calls.run(lambda _: script(keys=keys, args=arguments))
 
     async def _sessions(self, sessions: Sequence[SessionCopy]) -> None:
         keys: list[str] = []
@@ -125,7 +128,7 @@ class RedisCopies:
             else:
                 times = format_time(live.started_at), format_time(live.last_heartbeat_at)
                 arguments += (format_id(live.session_id), *times)
-        await self._calls.run(lambda _: self._write_sessions(keys=keys, args=arguments))
+        await self._send(self._write_sessions, keys, arguments)
 
 
 def library_key(user_id: UserId) -> str:

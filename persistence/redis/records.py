@@ -13,6 +13,7 @@ from msgspec.structs import fields
 from actors.domain.ids import format_id, parse_id
 
 R = TypeVar("R", bound=Struct)
+_AS_IT_IS = frozenset({int, str, bool, float, type(None)})
 
 
 def plain(value: Any) -> Any:
@@ -20,7 +21,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return format_id(value)
     if isinstance(value, Struct):
-        return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+        values = ((name, getattr(value, name)) for name in value.__struct_fields__)
+        return {name: one if type(one) in _AS_IT_IS else plain(one) for name, one in values}
     if isinstance(value, tuple):
         return [plain(one) for one in value]
     return value
