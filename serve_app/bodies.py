@@ -147,13 +147,15 @@ class RemovedRef(Struct, frozen=True):
 
 class PageMeta(Struct, frozen=True):
     """``updated_until``: the latest change of the library; ``removed`` is there with ``updated_since``, and counted in
-    ``total_items``."""
+    ``total_items``. ``stale_since`` is there when the page comes from a copy, because the library cannot be reached
+    now: it shows all that was acknowledged before, and maybe nothing later."""
 
     total_items: int
     current_page: int
     per_page: int
     updated_until: Time
     removed: list[RemovedRef] | UnsetType = UNSET
+    stale_since: Time | UnsetType = UNSET
 
 
 class ItemList(Struct, frozen=True):

@@ -17,11 +17,14 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 
 from actors.certificates import CHECK_S, Certificates
+from actors.copies.answering import LibraryPages
+from actors.copies.ports import CopyReader
 from actors.history import SessionHistory
 from actors.ports import Catalog, Downloads
 from actors.telemetry.exposition import MetricsSocket
 from actors.telemetry.logs import LogBudget
 from actors.telemetry.merge import NodeMetrics
+from actors.titles import CatalogTitles
 from serve_app.auth import Authenticator
 from serve_app.beat_lane import BeatLane
 from serve_app.error_answers import ErrorAnswers
@@ -54,6 +57,7 @@ class Door:
         actors: UserActors,
         catalog: Catalog,
         downloads: Downloads,
+        copies: CopyReader | None = None,
         history: SessionHistory,
         service_now: ServiceClock,
         registry: CollectorRegistry,
@@ -71,10 +75,13 @@ class Door:
             rates,
             body_bytes=settings.limits.body_bytes,
         )
+        pages = LibraryPages(actors, copies, CatalogTitles(catalog, time.monotonic))
+        self._metrics.stale_pages = lambda: pages.served_from_copies
         node_metrics = NodeMetrics(settings.run_dir, timeout_s=settings.scrape_timeout_s)
         self.rest = rest_app(
             Services(
                 actors=actors,
+                pages=pages,
                 catalog=catalog,
                 downloads=downloads,
                 history=history,

@@ -32,6 +32,7 @@ class DoorMetrics(Collector):
     def __init__(self) -> None:
         self.in_flight = 0
         self.connections: Callable[[], int] = lambda: 0
+        self.stale_pages: Callable[[], int] = lambda: 0
         self.auth_failures: defaultdict[str, int] = defaultdict(int)
         self.wire_refusals: defaultdict[str, int] = defaultdict(int)
         self._series: dict[tuple[str, str], RouteSeries] = {}
@@ -64,6 +65,7 @@ class DoorMetrics(Collector):
         yield seconds
         yield GaugeMetricFamily(names.HTTP_IN_FLIGHT, "Requests in work", value=self.in_flight)
         yield GaugeMetricFamily(names.HTTP_CONNECTIONS, "Open connections", value=self.connections())
+        yield CounterMetricFamily(names.HTTP_STALE_PAGES, "Pages from copies", value=self.stale_pages())
         yield _counter(names.HTTP_REFUSED, "Refused on the wire", "code", self.wire_refusals)
         yield _counter(names.AUTH_FAILURES, "Not authenticated", "reason", self.auth_failures)
 

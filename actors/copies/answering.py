@@ -1,24 +1,25 @@
-"""Reads of the library as a door asks for them: of the user's actor, and from a copy while its host cannot answer.
+"""Pages of the library as a door asks for them: of the user's actor, or from a copy while its host cannot answer.
 
 What comes from a copy says so (R-DB-2, promise 5). The rules are the actor's own (``actors.domain.user.decide``), over
-the library of the copy.
+the library of the copy and the titles that this process knows.
 """
 
+from collections.abc import Collection
 from typing import Protocol
 
 from msgspec import Struct
 
 from actors.copies.ports import CopiesUnavailable, CopyReader
 from actors.copies.values import LibraryCopy, Version
-from actors.domain.commands import GetItem, ListItems
-from actors.domain.context import Context, Policy
-from actors.domain.ids import Micros, UserId
-from actors.domain.model import User
+from actors.domain.commands import ListItems
+from actors.domain.context import Context, Policy, Titles
+from actors.domain.ids import Micros, ProductId, UserId
+from actors.domain.model import NotLoaded, User
 from actors.domain.replies import Answer, Overloaded, Reply, Unavailable
 from actors.domain.user import decide
 
-CopiedRead = ListItems | GetItem
-"""What can be answered from a copy of the library."""
+MAX_LOOKS = 3
+"""A page may need titles, and then those of other items."""
 
 
 class FromCopy(Struct, frozen=True, kw_only=True):
@@ -30,23 +31,30 @@ class FromCopy(Struct, frozen=True, kw_only=True):
 
 
 class Actors(Protocol):
-    """The router, as far as reads need it."""
+    """The router, as far as pages need it."""
 
     async def call(
-        self, user_id: UserId, command: CopiedRead, *, timeout_s: float, trace: str | None = None
+        self, user_id: UserId, command: ListItems, *, timeout_s: float, trace: str | None = None
     ) -> Reply: ...
 
 
-class LibraryReads:
-    """``copies`` is None where there are none; ``served`` counts the answers that came from them."""
+class LearningTitles(Titles, Protocol):
+    async def learn(self, products: Collection[ProductId]) -> None:
+        """Asks for them; returns when they are known or could not be learned in time."""
+        ...
 
-    def __init__(self, actors: Actors, copies: CopyReader | None) -> None:
+
+class LibraryPages:
+    """``copies`` is None where there are none; ``served_from_copies`` counts those answers."""
+
+    def __init__(self, actors: Actors, copies: CopyReader | None, titles: LearningTitles) -> None:
         self._actors = actors
         self._copies = copies
-        self.served = 0
+        self._titles = titles
+        self.served_from_copies = 0
 
     async def ask(
-        self, user_id: UserId, command: CopiedRead, *, timeout_s: float, trace: str | None = None
+        self, user_id: UserId, command: ListItems, *, timeout_s: float, trace: str | None = None
     ) -> Reply | FromCopy:
         """The actor's answer; what can be had instead when it cannot be reached in time; else what kept it."""
         reply = await self._actors.call(user_id, command, timeout_s=timeout_s, trace=trace)
@@ -56,21 +64,24 @@ class LibraryReads:
             copy = await self._copies.read_library(user_id)
         except CopiesUnavailable:
             return reply
-        if copy is None:
+        page = None if copy is None else await self._page(copy, command)
+        if page is None:
             return reply
-        self.served += 1
-        return _answer(copy, command)
+        self.served_from_copies += 1
+        return page
 
-
-def _answer(copy: LibraryCopy, command: CopiedRead) -> FromCopy:
-    _, answer = decide(User(library=copy.library), command, _context(copy.flushed_at))
-    return FromCopy(answer=answer, stale_since=copy.flushed_at, version=copy.version)
-
-
-def _context(at: Micros) -> Context:
-    """Reads make nothing new and measure no silence."""
-    return Context(at, at, at, 0, Policy(), _no_new_id)
+    async def _page(self, copy: LibraryCopy, command: ListItems) -> FromCopy | None:
+        at = copy.flushed_at
+        context = Context(at, at, at, 0, Policy(), _no_new_id, self._titles)
+        for _ in range(MAX_LOOKS):
+            try:
+                _, answer = decide(User(library=copy.library), command, context)
+            except NotLoaded as missing:
+                await self._titles.learn(missing.products)
+                continue
+            return FromCopy(answer=answer, stale_since=at, version=copy.version)
+        return None
 
 
 def _no_new_id() -> bytes:
-    raise AssertionError("a read made something new")
+    raise AssertionError("a page made something new")

@@ -75,8 +75,9 @@ class CopyKeeper:
 
     def begin(self, batch: FlushBatch) -> None:
         """Takes the images that this flush is to prove: at a commit boundary, with the batch."""
-        for user_id, _ in batch.items:
-            self._want(user_id)
+        for rows in (batch.items, batch.removed, batch.returned, batch.categories, batch.categories_deleted):
+            for user_id, _ in rows:
+                self._want(user_id)
         self._images = _Images(libraries=self._libraries(batch.up_to), sessions=self._sessions(batch))
 
     def settled(self, done: bool) -> None:

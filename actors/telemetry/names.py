@@ -15,6 +15,9 @@ HTTP_IN_FLIGHT = "library_http_requests_in_flight"
 HTTP_CONNECTIONS = "library_http_connections"
 """Gauge: open connections of a door."""
 
+HTTP_STALE_PAGES = "library_http_stale_pages"
+"""Counter: pages that came from a copy because the user's host could not answer."""
+
 HTTP_REFUSED = "library_http_wire_refusals"
 """Counter: requests that were refused before they reached a route (too large, too slow, not HTTP), by ``code``."""
 

@@ -14,6 +14,7 @@ from actors.release import release_formats
 from actors.router import Router, RouterLimits
 from actors.telemetry.exposition import new_registry
 from actors.telemetry.logs import configure_logging
+from actors.telemetry.neighbours import NeighbourCollector
 from actors.telemetry.router import RouterCollector
 from cluster.wiring import values
 from cluster.wiring.belonging import Belonging
@@ -60,11 +61,13 @@ async def build(plain: dict[str, Any], formats: Formats) -> "DoorProcess":
     registry = new_registry()
     registry.register(RouterCollector(router))
     neighbours = Neighbours(settings)
+    registry.register(NeighbourCollector(neighbours.metrics))
     door = Door(
         options,
         actors=router,
         catalog=neighbours.catalog,
         downloads=neighbours.downloads,
+        copies=neighbours.copies,
         history=PostgresSessionHistory(pool),
         service_now=clock.now,
         registry=registry,

@@ -11,6 +11,7 @@ from actors.release import release_formats
 from actors.telemetry.exposition import MetricsSocket, new_registry
 from actors.telemetry.host import HostCollector
 from actors.telemetry.logs import configure_logging
+from actors.telemetry.neighbours import NeighbourCollector
 from cluster.settings import Settings
 from cluster.wiring import values
 from cluster.wiring.fleet import membership, on_this_node
@@ -79,6 +80,7 @@ class HostProcess:
             host.stop()
         registry = new_registry()
         registry.register(HostCollector(host.metrics))
+        registry.register(NeighbourCollector(neighbours.metrics))
         metrics = MetricsSocket(registry, run_dir=settings.cluster.run_dir, process=name)
         await metrics.start()
         neighbours.start()

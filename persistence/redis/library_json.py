@@ -2,16 +2,21 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
-from actors.domain.model import Library, LibraryItem
+from actors.domain.model import Category, Library, LibraryItem, RemovedItem
 from persistence.redis.records import plain, record
 
-PARTS: dict[str, tuple[type[Struct], str]] = {"items": (LibraryItem, "product_id")}
-"""By the library's field: what its records are, and which field of a record is its key there."""
+PARTS: dict[str, tuple[type[Struct], Callable[[Any], bytes]]] = {
+    "items": (LibraryItem, lambda item: item.product_id),
+    "removed": (RemovedItem, lambda removed: removed.item.product_id),
+    "categories": (Category, lambda category: category.category_id),
+}
+"""By the library's field: what its records are, and the key of one there."""
 
 RECORDS_A_TURN = 200
 """About half a millisecond of encoding."""
@@ -62,5 +67,5 @@ def decode_library(body: bytes) -> Library:
     parts: dict[str, Any] = {}
     for name, (kind, key) in PARTS.items():
         records = [record(kind, one) for one in found.get(name, ())]
-        parts[name] = {getattr(one, key): one for one in records}
+        parts[name] = {key(one): one for one in records}
     return Library(**parts)

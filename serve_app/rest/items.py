@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from msgspec import UNSET
 from pydantic import BaseModel, ConfigDict, Field
 
+from actors.copies.answering import FromCopy
 from actors.domain.commands import CLEAR_RATING, ChangeItems, GetItem, GetItems, ItemChange, ItemSort, ListItems
 from actors.domain.ids import (
     CategoryId,
@@ -107,14 +108,8 @@ def items_router(services: Services) -> APIRouter:
 
     @router.get("", **ITEM_LIST)
     async def list_items(user_id: Caller, request: Request, query: Annotated[ItemsQuery, Query()]) -> Response:
-        reply = await services.actors.call(
-            user_id, query.command(), timeout_s=services.command_timeout_s, trace=trace_id(request)
-        )
-        if isinstance(reply, Refused) and reply.code == "VALIDATION_ERROR":
-            raise invalid_parameter("no such category", "category_id")
-        if not isinstance(reply, ItemsPage):
-            raise_for(reply)
-        body = encode(items_document(query, reply))
+        page, stale_since = await _page(services, user_id, query, request)
+        body = encode(items_document(query, page, stale_since))
         return response(tagged(body, request.headers.get("if-none-match")))
 
     @router.get("/{item_id}", **ITEM)
@@ -164,14 +159,32 @@ def _item_results(request: Request, wanted: Sequence[ItemId], results: Sequence[
     ])  # fmt: skip
 
 
-def items_document(query: ItemsQuery, page: ItemsPage) -> ItemList:
+async def _page(
+    services: Services, user_id: UserId, query: ItemsQuery, request: Request
+) -> tuple[ItemsPage, Micros | None]:
+    """The page, and since when it may be old if it is from a copy."""
+    reply = await services.pages.ask(
+        user_id, query.command(), timeout_s=services.command_timeout_s, trace=trace_id(request)
+    )
+    stale_since = None
+    if isinstance(reply, FromCopy):
+        stale_since, reply = reply.stale_since, reply.answer
+    if isinstance(reply, Refused) and reply.code == "VALIDATION_ERROR":
+        raise invalid_parameter("no such category", "category_id")
+    if not isinstance(reply, ItemsPage):
+        raise_for(reply)
+    return reply, stale_since
+
+
+def items_document(query: ItemsQuery, page: ItemsPage, stale_since: Micros | None = None) -> ItemList:
     """A page as it goes out, whoever made it. Its links keep the filters (R-LIB-8)."""
     given = query.model_dump(exclude_unset=True)
     links = PageLinks(link(ITEMS_PATH, given))
     if query.page * query.limit < page.total_items:
         links = PageLinks(link(ITEMS_PATH, given), link(ITEMS_PATH, {**given, "page": query.page + 1}))
     removed = UNSET if query.updated_since is None else [_removed(one) for one in page.removed]
-    meta = PageMeta(page.total_items, query.page, query.limit, format_time(page.changed_at), removed)
+    stale = UNSET if stale_since is None else format_time(stale_since)
+    meta = PageMeta(page.total_items, query.page, query.limit, format_time(page.changed_at), removed, stale)
     return ItemList([item_body(item) for item in page.items], meta, links)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from actors.copies.answering import LibraryPages
 from actors.domain.ids import UserId
 from actors.history import SessionHistory
 from actors.ports import Catalog, Downloads
@@ -23,6 +24,7 @@ class Services:
     """``metrics_page`` is the exposition of all processes of the node and its content type."""
 
     actors: UserActors
+    pages: LibraryPages
     catalog: Catalog
     downloads: Downloads
     history: SessionHistory

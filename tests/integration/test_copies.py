@@ -6,15 +6,16 @@ import signal
 from random import Random
 from uuid import uuid4
 
-from actors.copies.answering import FromCopy, LibraryReads
+from actors.copies.answering import FromCopy, LibraryPages
 from actors.domain.commands import AddPurchase, EndSession, ListItems, StartSession
 from actors.domain.ids import SECOND, CommandId, Micros, OrderId, ProductId, UserId
 from actors.domain.replies import Done, ItemsPage, SessionIsLive, SessionIsOver
+from actors.titles import CatalogTitles
 from cluster.dev.stack import DevStack
 from cluster.development import NO_SERVERS
 from cluster.settings import load_settings
 from cluster.verdict.history import End, History
-from cluster.wiring.cache import open_copies
+from cluster.wiring.neighbours import Neighbours
 from tests.support.small_cluster import SmallCluster, small_cluster
 
 PLAYERS = 12
@@ -25,15 +26,15 @@ CLOCKS_AGREE = Micros(SECOND // 10)
 class Player:
     """Plays and looks, and holds every answer against those before it."""
 
-    def __init__(self, cluster: SmallCluster, reads: LibraryReads, number: int) -> None:
+    def __init__(self, cluster: SmallCluster, pages: LibraryPages, number: int) -> None:
         self._cluster = cluster
-        self._reads = reads
+        self._pages = pages
         self._random = Random(number)
         self._user_id = UserId(uuid4().bytes)
         self._products = [ProductId(uuid4().bytes) for _ in range(3)]
         self.history = History(user_id=self._user_id, name=f"user {number}", now=asyncio.get_running_loop().time)
         self.copies = 0
-        self.pages = 0
+        self.pages_seen = 0
 
     async def buy(self) -> None:
         command = AddPurchase(OrderId(uuid4().bytes), tuple(self._products), Micros(1))
@@ -58,18 +59,18 @@ class Player:
         while not stop.is_set():
             await asyncio.sleep(self._random.uniform(0.02, 0.2))
             known = self.history.before_reading()
-            reply = await self._reads.ask(self._user_id, ListItems(limit=100), timeout_s=0.3)
+            reply = await self._pages.ask(self._user_id, ListItems(limit=100), timeout_s=0.3)
             page = reply.answer if isinstance(reply, FromCopy) else reply
             if not isinstance(page, ItemsPage):
                 continue
-            items = {item.product_id: item for item in page.items}
+            items = {one.item.product_id: one.item for one in page.items}
             totals = {product_id: item.total_playtime_s for product_id, item in items.items()}
             if isinstance(reply, FromCopy):
                 self.copies += 1
                 played = {product_id: item.last_played_at or 0 for product_id, item in items.items()}
                 self.history.saw_copy(Micros(reply.stale_since - CLOCKS_AGREE), totals, played)
             else:
-                self.pages += 1
+                self.pages_seen += 1
                 self.history.saw_items(known, totals)
 
     async def _until(self, kind: type, command: object, command_id: CommandId | None = None) -> object:
@@ -115,12 +116,12 @@ async def test_no_page_is_older_than_an_acknowledged_write_unless_it_says_so(
     """Promise 5, R-DB-2: what comes from a copy says since when it may be old, and all that was acknowledged before is
     in it; Valkey slow, dead and empty changes nothing else."""
     settings = load_settings({"LIBRARY_ENVIRONMENT": "development", **NO_SERVERS, **redis_variables})
-    cache = open_copies(settings)
-    assert cache is not None
-    calls, copies = cache
+    neighbours = Neighbours(settings)
+    copies = neighbours.copies
+    assert copies is not None
     async with small_cluster(postgres_dsn, 0, 1, copies=copies) as cluster:
-        reads = LibraryReads(cluster.router, copies)
-        players = [Player(cluster, reads, number) for number in range(PLAYERS)]
+        pages = LibraryPages(cluster.router, copies, CatalogTitles(cluster.catalog, asyncio.get_running_loop().time))
+        players = [Player(cluster, pages, number) for number in range(PLAYERS)]
         stop = asyncio.Event()
         await asyncio.gather(*(player.buy() for player in players))
         lives = [asyncio.create_task(life) for player in players for life in (player.play(stop), player.look(stop))]
@@ -129,8 +130,8 @@ async def test_no_page_is_older_than_an_acknowledged_write_unless_it_says_so(
         stop.set()
         async with asyncio.timeout(60):
             await asyncio.gather(*lives)
-    await calls.close()
+    await neighbours.close()
     assert [wrong for player in players for wrong in player.history.violations] == []
     assert sum(player.copies for player in players) > 50
-    assert sum(player.pages for player in players) > 50
+    assert sum(player.pages_seen for player in players) > 50
     assert sum(len(player.history.sessions) for player in players) > 50

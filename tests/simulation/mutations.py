@@ -14,7 +14,7 @@ import actors.commit_loop
 import actors.deciding
 import actors.domain.user
 from actors.commit_loop import CommitLoop
-from actors.copies.answering import FromCopy, LibraryReads
+from actors.copies.answering import FromCopy, LibraryPages
 from actors.copies.keeper import CopyKeeper
 from actors.deciding import DecidedBatch, Decider
 from actors.dirty import DirtyRows
@@ -241,13 +241,13 @@ def _flush_without_fence() -> list[Any]:
 
 
 def _a_copy_is_shown_without_its_mark() -> list[Any]:
-    original = LibraryReads.ask
+    original = LibraryPages.ask
 
-    async def ask(self: LibraryReads, *arguments: Any, **options: Any) -> Any:
+    async def ask(self: LibraryPages, *arguments: Any, **options: Any) -> Any:
         reply = await original(self, *arguments, **options)
         return reply.answer if isinstance(reply, FromCopy) else reply
 
-    return [patch.object(LibraryReads, "ask", ask)]
+    return [patch.object(LibraryPages, "ask", ask)]
 
 
 def _copies_before_their_flush() -> list[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from actors.copies.answering import FromCopy, LibraryReads
+from actors.copies.answering import FromCopy, LibraryPages
 from actors.copies.keeper import CopyLimits
 from actors.domain.commands import Command, ListItems
 from actors.domain.context import Policy
@@ -34,6 +34,7 @@ from actors.relay.relay import OutboxRelay
 from actors.release import release_formats
 from actors.router import Router, RouterLimits
 from actors.supervisor import ControlFailed, Supervisor
+from actors.titles import CatalogTitles
 from tests.memory import (
     MemoryCatalog,
     MemoryClockStore,
@@ -78,6 +79,7 @@ class World:
         self.database = MemoryDatabase(clock=StoreClock(follows_loop=True), faults=StoreFaults(), timeout_s=1.0)
         self.kafka = MemoryKafka()
         self.catalog = MemoryCatalog()
+        self.titles = CatalogTitles(self.catalog, asyncio.get_running_loop().time)
         for topic in (*TOPICS.values(), EVENTS, DEAD_LETTERS):
             self.kafka.add_topic(topic, 2)
         self.processes: dict[str, Process] = {}
@@ -263,8 +265,8 @@ class World:
         process.on_end.append(lambda: broken.done() or broken.set_result(None))
         answer: asyncio.Task[Reply | FromCopy]
         if isinstance(request.command, ListItems):
-            reads = LibraryReads(router, self._copies_seen_by_a_process())
-            answer = process.start(reads.ask(request.user_id, request.command, timeout_s=request.timeout_s))
+            pages = LibraryPages(router, self._copies_seen_by_a_process(), self.titles)
+            answer = process.start(pages.ask(request.user_id, request.command, timeout_s=request.timeout_s))
         else:
             answer = process.start(
                 router.call(

@@ -26,6 +26,7 @@ from actors.history import (
 )
 from actors.titles import CatalogTitles
 from tests.memory import MemoryCatalog, MemoryDownloads
+from tests.memory.copies import MemoryCopies
 
 NOON = Micros(1_710_504_000 * SECOND)
 """2024-03-15T12:00:00Z."""
@@ -44,6 +45,7 @@ class RuleEngine:
         self.now = NOON
         self.catalog = MemoryCatalog()
         self.downloads = MemoryDownloads()
+        self.copies = MemoryCopies()
         self.titles = CatalogTitles(self.catalog, lambda: self.now / SECOND)
         self.users: dict[UserId, User] = {}
         self.map_complete = True
