@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint simulate fuzz bench bench-recovery bench-takeover proto clean lock install
+.PHONY: help run test lint simulate fuzz bench bench-recovery bench-takeover bench-rpc proto clean lock install
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ bench-takeover: $(STAMP) ## Heartbeats of all users while one host after another
 
 fuzz: $(STAMP) ## Send the service what its contract allows, and not (10 minutes); FUZZ=--help lists options
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
+
+bench-rpc: $(STAMP) ## What a gRPC call costs, beside the same in Go over Postgres (5 minutes; needs Go)
+	@$(BIN)/python -m tests.benchmarks rpc $(BENCH)
 
 bench: $(STAMP) ## What requests cost, beside other services (10 minutes); the last line is JSON
 	@$(BIN)/python -m tests.benchmarks $(BENCH)

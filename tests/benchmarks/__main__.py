@@ -33,6 +33,7 @@ from tests.benchmarks.peers.tables import create_tables
 from tests.benchmarks.recovery import Recovery, choose_seeded, recover
 from tests.benchmarks.report import markdown, write_report
 from tests.benchmarks.rounds import Measurement, Rounds
+from tests.benchmarks.rpc import run as rpc_run
 from tests.benchmarks.survival import recovery_run, takeover_run
 
 START_CONNECTIONS = 64
@@ -184,12 +185,13 @@ class Run:
         )
 
 
-SURVIVAL = {"recovery": recovery_run.main, "takeover": takeover_run.main}
+RUNS = {"recovery": recovery_run.main, "takeover": takeover_run.main, "rpc": rpc_run.main}
+"""Beside the whole run: its first argument names one of these."""
 
 
 def main() -> int:
-    if len(sys.argv) > 1 and sys.argv[1] in SURVIVAL:
-        return SURVIVAL[sys.argv[1]](sys.argv[2:])
+    if len(sys.argv) > 1 and sys.argv[1] in RUNS:
+        return RUNS[sys.argv[1]](sys.argv[2:])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = read_options(sys.argv[1:])
     console = Console(highlight=False, soft_wrap=True)

@@ -111,6 +111,6 @@ def query_methods(queries: Queries) -> list[Method]:
             role=Role.READER,
             by_user=True,
             message_bytes=MAX_PAIRS * 128,
-            in_work=4,
+            in_work=64,
         ),
     ]
