@@ -111,6 +111,6 @@ class LoadClient:
             raise BenchmarkFailed(f"the load client says no result:\n{done.stdout}{done.stderr}")
         calls, took_s, p50, p99, _, failed, client_s = found.groups()
         if int(failed):
-            raise BenchmarkFailed(f"{contender.name}: {failed} of {calls} calls failed; no figure means anything")
+            raise BenchmarkFailed(f"{contender.name}: {failed} of {calls} calls failed: {done.stderr}")
         self._next += int(calls) * max(1, question.pairs)
         return int(calls), float(took_s), float(p50), float(p99), float(client_s)

@@ -1,7 +1,7 @@
 """What other services are told about a library."""
 
-from actors.domain.commands import CheckAccess, ListOwned
-from actors.domain.ids import ProductId
+from actors.domain.commands import AddFreeProduct, CheckAccess, ListOwned, RefundPurchase
+from actors.domain.ids import OrderId, ProductId
 from actors.domain.replies import AccessSince, OwnedItems
 from tests.support.actor import GAME, OTHER_GAME, START, Actor, an_id
 
@@ -22,6 +22,17 @@ def test_access_begins_with_the_acquisition_and_is_told_for_each_product_in_orde
 
     assert answer == AccessSince([None, START, None])
     assert len(actor.events) == before, "asking changes nothing"
+
+
+def test_what_was_refunded_is_no_access_and_what_is_free_is() -> None:
+    """R-RPC-1: every item counts, however it was acquired, as long as it is there."""
+    actor = Actor()
+    actor.owns(GAME, order=7)
+    actor.ask(AddFreeProduct(OTHER_GAME))
+
+    actor.ask(RefundPurchase(OrderId(an_id(7)), (GAME,), actor.now))
+
+    assert actor.ask(CheckAccess((GAME, OTHER_GAME))) == AccessSince([None, START])
 
 
 def test_a_user_nobody_has_heard_of_has_nothing() -> None:
