@@ -20,9 +20,9 @@ Name = Annotated[
     str,
     Meta(
         min_length=1,
-        max_length=200,
-        pattern=r"^(?![\s\S]*[\x00-\x1f\x7f])",
-        description="At most 100 characters without the white space around them; unique without regard to case",
+        max_length=100,
+        pattern=r"^(?=[\s\S]*\S)(?![\s\S]*[\x00-\x1f\x7f-\x9f])",
+        description="White space around it is taken off, control characters are none; unique without regard to case",
     ),
 ]
 

@@ -55,15 +55,19 @@ _PARAMETERS: dict[str, Document] = {
         "example": "en",
     }
 }
-_ONE_SESSION = {
-    verb: {"operationId": verb, "parameters": {"session_id": "$response.body#/data/id"}}
-    for verb in ("heartbeat", "end_session")
-}
+
+
+def _links(parameter: str, place: str, *operations: str) -> dict[str, Document]:
+    value = {parameter: f"$response.body#{place}"}
+    return {name: {"operationId": name, "parameters": value} for name in operations}
+
+
+_SESSION = _links("session_id", "/data/id", "heartbeat", "end_session")
+_CATEGORY = _links("category_id", "/data/id", "rename_category", "delete_category")
 _LINKS: dict[str, dict[str, Document]] = {
-    "start_session": {"200": _ONE_SESSION, "201": _ONE_SESSION},
-    "list_items": {
-        "200": {"get_item": {"operationId": "get_item", "parameters": {"item_id": "$response.body#/data/0/id"}}}
-    },
+    "start_session": {"200": _SESSION, "201": _SESSION},
+    "list_items": {"200": _links("item_id", "/data/0/id", "get_item", "update_item", "install_item")},
+    "create_category": {"201": _CATEGORY},
 }
 """What a client does next with an answer, by operation and status."""
 _NAMED = re.compile(r"`([A-Z_]+)`: ")

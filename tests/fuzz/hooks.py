@@ -33,10 +33,24 @@ def map_headers(context: Any, headers: Any) -> Any:
     return headers
 
 
+@schemathesis.hook
+def map_case(context: Any, case: Any) -> Any:
+    """The id of the path in the body, where both are there."""
+    for one in (case.path_parameters or {}).values():
+        data = case.body.get("data") if isinstance(case.body, dict) else None
+        if isinstance(data, dict) and _is_uuid(data.get("id")) and _is_uuid(one):
+            data["id"] = one
+    return case
+
+
+def _is_uuid(text: Any) -> bool:
+    return isinstance(text, str) and _UUID.fullmatch(text) is not None
+
+
 def _replace_products(node: Any) -> None:
     if isinstance(node, dict):
         product = node.get("product_id")
-        if isinstance(product, str) and _UUID.fullmatch(product) and product[-1] not in "0123":
+        if _is_uuid(product) and product[-1] not in "0123":
             node["product_id"] = _PRODUCTS[crc32(product.encode()) % len(_PRODUCTS)]
         for value in node.values():
             _replace_products(value)

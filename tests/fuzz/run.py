@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.request import urlopen
 
 from tests.fuzz.target import PRODUCTS_VARIABLE, Target
@@ -49,10 +50,11 @@ def fuzz(target: Target, *, seconds: int, seed: int, examples: int, report: Path
         PRODUCTS_VARIABLE: ",".join(map(str, target.products)),
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
-    ran = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, timeout=seconds + OVERTIME_S,
-        stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    with TemporaryDirectory(prefix="library-fuzz-") as notes:
+        ran = subprocess.run(
+            command, env=environment, cwd=notes, capture_output=True, text=True, check=False,
+            timeout=seconds + OVERTIME_S, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
     return Outcome(
         passed=ran.returncode == 0, output=ran.stdout + ran.stderr, server_errors=tuple(_server_errors(target.url))
     )
