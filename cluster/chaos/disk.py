@@ -21,9 +21,10 @@ class CannotMount(Exception):
 
 
 class SmallDisk:
-    """Made by ``mount_for_postgres``. ``fill`` and ``free`` may be repeated."""
+    """Made by ``mount_for_postgres``. ``fill`` and ``free`` may be repeated; ``unmount`` before its directory goes."""
 
     def __init__(self, home: Path) -> None:
+        self._home = home
         self._filler = home / "filler"
 
     def fill(self) -> None:
@@ -40,6 +41,10 @@ class SmallDisk:
 
     def free(self) -> None:
         self._filler.unlink(missing_ok=True)
+
+    def unmount(self) -> None:
+        """At once, whoever still looks at it."""
+        _run("umount", "--lazy", str(self._home))
 
 
 def mount_for_postgres(directory: Path) -> SmallDisk:

@@ -58,6 +58,9 @@ def run(plan: Plan, console: Console) -> int:
     except asyncio.CancelledError:
         console.print("Interrupted: nothing was judged.")
         return INTERRUPTED
+    finally:
+        if options.disk is not None:
+            options.disk.unmount()
 
 
 def schedule(kinds: Sequence[str], seed: int) -> Iterator[str]:

@@ -34,7 +34,7 @@ from persistence.postgres.migrate import migrate
 
 HOSTS = 2
 DOORS = 2
-CROWD_TIMEOUT_S = 300.0
+CROWD_TIMEOUT_S = 600.0
 ANSWERED_TIMEOUT_S = 180.0
 EVENTS_TIMEOUT_S = 240.0
 REST_TIMEOUT_S = 240.0
