@@ -13,6 +13,11 @@ SLOW_S = 2.0
 """An answer that comes later than this was waited for. Real time, on a machine that does other work too."""
 
 
+PULSE_S = 0.25
+UNFIT_LAG_S = 1.0
+"""A client that is this late has not said what it meant to say in time."""
+
+
 class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
     """One attempt, a line of the history file. ``at`` is seconds since the run began; ``met`` a status or a problem."""
 
@@ -66,6 +71,7 @@ class Calls:
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._waiting: dict[bool, dict[Call, None]] = {False: {}, True: {}}
+        self.unfit_at = float("-inf")
         self.total = Met(self._began)
         self.met = Met(self._began)
 
@@ -80,6 +86,14 @@ class Calls:
     def now(self) -> float:
         """Seconds since the run began."""
         return self._loop.time() - self._began
+
+    async def watch_fitness(self) -> None:
+        """Notes in ``unfit_at`` (loop time) when this very process was too busy to be a fair witness. Never ends."""
+        while True:
+            due = self._loop.time() + PULSE_S
+            await asyncio.sleep(PULSE_S)
+            if self._loop.time() - due > UNFIT_LAG_S:
+                self.unfit_at = self._loop.time()
 
     def note(self, text: str) -> None:
         """A line of the history that is no answer: what was done to the service."""

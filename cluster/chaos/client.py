@@ -86,6 +86,7 @@ class Client:
         self._device = DEVICES[0]
         self._interval_s = 60.0
         self._alive_at = 0.0
+        self._was_late = False
 
     async def live(self) -> None:
         try:
@@ -175,7 +176,6 @@ class Client:
         while self._random.random() > 1 / self.pace.beats and not self._stop.is_set():
             due = self._alive_at + self._interval_s / self.pace.rate * self._random.uniform(0.9, 1.0)
             await self._sleep_until(due)
-            self._note_lateness(told)
             if not await self._beat(told):
                 return
             if self._random.random() < self.pace.looks_share:
@@ -186,7 +186,6 @@ class Client:
         elif chance < self.pace.left_share + self.pace.taken_over_share and not self._stop.is_set():
             await self._take_over(told)
         else:
-            self._note_lateness(told)
             await self._end(told)
 
     async def _take_over(self, told: Told) -> None:
@@ -204,10 +203,12 @@ class Client:
     async def _beat(self, told: Told) -> bool:
         """False when the session is over."""
         path = f"/playtime/sessions/{format_id(told.session_id)}/heartbeat"
+        self._was_late = asyncio.get_running_loop().time() - self._alive_at > self.pace.excused_after_s
         times = 2 if self._random.random() < self.pace.repeated_share else 1
         for _ in range(times):
             answer = await self._post("beat", path)
             if answer.status == 409 and error_code(answer) == "SESSION_ENDED":
+                self._excuse(told)
                 self.history.beat_refused_as_ended(told)
                 return False
             if answer.status != 204:
@@ -220,11 +221,15 @@ class Client:
 
     async def _end(self, told: Told) -> None:
         path = f"/playtime/sessions/{format_id(told.session_id)}/end"
+        self._was_late = asyncio.get_running_loop().time() - self._alive_at > self.pace.excused_after_s
         for _ in range(2 if self._random.random() < self.pace.repeated_share else 1):
             answer = await self._post("end", path)
             if answer.status != 200:
                 self._refuse("end", answer)
-            self.history.end_answered(told, session_of(answer).end)
+            end = session_of(answer).end
+            if end.reason == "timeout":
+                self._excuse(told)
+            self.history.end_answered(told, end)
 
     async def _look(self, told: Told | None = None) -> None:
         """Reads are never older than what was acknowledged before (promise 5)."""
@@ -237,6 +242,8 @@ class Client:
             return
         answer = await self._get("active", "/playtime/sessions/active")
         shown: Mapping[SessionId, None] = dict.fromkeys(sessions_of(answer))
+        if told.session_id not in shown:
+            self._excuse(told)
         self.history.saw_live(known, shown, told)
 
     async def _totals(self) -> dict[ProductId, int] | None:
@@ -265,9 +272,9 @@ class Client:
             except TimeoutError:
                 return
 
-    def _note_lateness(self, told: Told) -> None:
-        """A client that was too busy to beat has no claim to its session."""
-        if asyncio.get_running_loop().time() - self._alive_at > self.pace.excused_after_s:
+    def _excuse(self, told: Told) -> None:
+        """A client that was too busy to beat in time has no claim to its session."""
+        if told.must_be_live and (self._was_late or self._calls.unfit_at >= self._alive_at):
             told.may_have_ended = True
             self.late += 1
 

@@ -117,6 +117,8 @@ class Trial:
             say("starting Postgres, Kafka, Ray and the service")
             stage = await _set_up(options, library, random, leaving)
             calls = leaving.enter_context(Calls(options.directory / "history.jsonl"))
+            watching = asyncio.create_task(calls.watch_fitness())
+            leaving.callback(watching.cancel)
             settings = library.settings()
             http = await leaving.enter_async_context(http_session(connections=0))
             kafka = _direct_kafka(library, settings)
