@@ -40,7 +40,7 @@ class Pace:
 
     rate: float
     timeout_s: float
-    beats: float = 8.0
+    beats: float = 12.0
     left_share: float = 0.08
     taken_over_share: float = 0.08
     looks_share: float = 0.1

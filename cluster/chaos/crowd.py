@@ -12,7 +12,7 @@ from cluster.chaos.client import Client, Pace
 from cluster.chaos.shop import Shop
 
 ARRIVALS_PER_S = 60.0
-SPARE_SHARE = 0.06
+SPARE_SHARE = 0.12
 """More clients than sessions are wanted: one that just ended a session has none."""
 LOOKERS = 32
 

@@ -77,8 +77,8 @@ async def _run(plan: Plan, kinds: Sequence[str], console: Console) -> int:
         console.print(f"[dim]{time.strftime('%H:%M:%S')}[/] {text}", highlight=False, soft_wrap=True)
 
     try:
-        async with Trial.running(options, say) as trial:
-            with _ctrl_c() as cut:
+        with _ctrl_c() as cut:
+            async with Trial.running(options, say, lambda: _copy_logs(options.directory, plan.keep)) as trial:
                 watching = asyncio.create_task(_watch(trial, console))
                 try:
                     injected = await _inject_all(plan, kinds, trial, cut, say)
@@ -86,10 +86,9 @@ async def _run(plan: Plan, kinds: Sequence[str], console: Console) -> int:
                 finally:
                     watching.cancel()
                     await asyncio.wait([watching])
-            kept = await asyncio.to_thread(_keep, plan, verdict) if verdict.violations else None
+                kept = await asyncio.to_thread(_keep, plan, verdict) if verdict.violations else None
     except ServiceFailed as failed:
-        say(f"[bold red]the trial could not be made:[/] {failed}")
-        await asyncio.to_thread(_copy_logs, options.directory, plan.keep)
+        say(f"[bold red]the trial could not be made:[/] {failed}; its logs: {plan.keep}")
         return BROKEN
     print_verdict(console, verdict, injected, kept)
     return BROKEN if verdict.violations else KEPT
@@ -165,18 +164,22 @@ def _is_of(logs: Path, directory: Path) -> bool:
 
 @contextmanager
 def _ctrl_c() -> Iterator[asyncio.Event]:
-    """The first Ctrl-C ends the faults, the verdict follows; the second ends everything."""
+    """The first Ctrl-C ends the faults, the verdict follows; the second, or SIGTERM, ends everything."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     cut = asyncio.Event()
 
+    assert task is not None, "a coroutine runs in a task"
+
     def on_ctrl_c() -> None:
-        if cut.is_set() and task is not None:
+        if cut.is_set():
             task.cancel()
         cut.set()
 
     loop.add_signal_handler(signal.SIGINT, on_ctrl_c)
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
     try:
         yield cut
     finally:
         loop.remove_signal_handler(signal.SIGINT)
+        loop.remove_signal_handler(signal.SIGTERM)

@@ -100,8 +100,11 @@ class Trial:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, options: Options, say: Callable[[str], None]) -> AsyncIterator[Self]:
-        """The service answers and the crowd plays. Everything ends with the block. ``ServiceFailed``."""
+    async def running(
+        cls, options: Options, say: Callable[[str], None], rescue: Callable[[], None] = lambda: None
+    ) -> AsyncIterator[Self]:
+        """The service answers and the crowd plays. Everything ends with the block; if by an error, ``rescue`` is called
+        before the directory is removed. ``ServiceFailed``."""
         random = Random(options.seed)
         library = RunningLibrary(
             options.directory,
@@ -114,6 +117,7 @@ class Trial:
         )
         async with AsyncExitStack() as leaving:
             leaving.push_async_callback(asyncio.to_thread, library.destroy)
+            leaving.push(lambda kind, _error, _traceback: rescue() if kind is not None else None)
             say("starting Postgres, Kafka, Ray and the service")
             stage = await _set_up(options, library, random, leaving)
             calls = leaving.enter_context(Calls(options.directory / "history.jsonl"))
