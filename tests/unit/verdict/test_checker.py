@@ -86,6 +86,12 @@ def test_an_event_that_is_published_again_is_no_fault() -> None:
     assert violations([history], replace(found, events=[*found.events, found.events[1]])) == []
 
 
+def test_an_item_is_updated_as_often_as_one_likes() -> None:
+    history, found = played()
+    updates = [event(number, "library.item.updated.v1", ITEM) for number in (6, 7)]
+    assert violations([history], replace(found, events=[*found.events, *updates])) == []
+
+
 Break = Callable[[Found], dict[str, Any]]
 
 BROKEN_TABLES: dict[str, Break] = {
