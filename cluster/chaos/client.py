@@ -160,17 +160,18 @@ class Client:
         if answer.status not in (200, 201):
             self._refuse("start", answer)
         self._alive_at = loop.time()
-        if self._alive_at - began > self.pace.excused_after_s:
-            self.history.starts += 1  # a first attempt's session may have timed out before the last attempt
         self._interval_s = self._next_beat(answer)
         session = session_of(answer)
         self.sessions += 1
-        return self.history.started(
+        told = self.history.started(
             session_id=session.session_id,
             product_id=ProductId(parse_id(session.attributes.product_id)),
             device_id=session.attributes.device_id or "",
             started_at=parse_time(session.attributes.start_time),
         )
+        if self._alive_at - began > self.pace.excused_after_s:
+            told.may_have_ended = True  # the first attempt may have begun it long ago, and nobody has beaten since
+        return told
 
     async def _play(self, told: Told) -> None:
         while self._random.random() > 1 / self.pace.beats and not self._stop.is_set():
