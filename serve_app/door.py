@@ -20,7 +20,7 @@ from actors.certificates import CHECK_S, Certificates
 from actors.copies.answering import LibraryPages
 from actors.copies.ports import CopyReader
 from actors.history import SessionHistory
-from actors.ports import Catalog, Downloads
+from actors.ports import Accounts, Catalog, Downloads
 from actors.telemetry.exposition import MetricsSocket
 from actors.telemetry.logs import LogBudget
 from actors.telemetry.merge import NodeMetrics
@@ -57,6 +57,7 @@ class Door:
         actors: UserActors,
         catalog: Catalog,
         downloads: Downloads,
+        accounts: Accounts,
         copies: CopyReader | None = None,
         history: SessionHistory,
         service_now: ServiceClock,
@@ -84,6 +85,7 @@ class Door:
                 pages=pages,
                 catalog=catalog,
                 downloads=downloads,
+                accounts=accounts,
                 history=history,
                 service_now=service_now,
                 sessions=endpoint,

@@ -33,7 +33,8 @@ _ALL = (
     ErrorCode("UNAUTHENTICATED", 401, "Требуется аутентификация", "Authentication required",
           "The token is missing, expired, not yet valid, for somebody else, or not signed by a key we trust"),
     ErrorCode("PERMISSION_DENIED", 403, "Недостаточно прав", "Permission denied",
-          "The caller lacks a role, only a trusted server may do this, or the Download Service refuses to install"),
+          "The caller lacks a role, only a trusted server may do this, the account is not active, or the Download "
+          "Service refuses to install"),
     ErrorCode("FAMILY_ACCESS_RESTRICTED", 403, "Семейный доступ ограничен", "Family access is restricted",
           "A shared copy is excluded by its owner or in use", later=True),
     ErrorCode("NOT_FOUND", 404, "Ресурс не найден", "Resource not found",

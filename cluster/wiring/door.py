@@ -67,6 +67,7 @@ async def build(plain: dict[str, Any], formats: Formats) -> "DoorProcess":
         actors=router,
         catalog=neighbours.catalog,
         downloads=neighbours.downloads,
+        accounts=neighbours.accounts,
         copies=neighbours.copies,
         history=PostgresSessionHistory(pool),
         service_now=clock.now,

@@ -44,6 +44,7 @@ def item_actions_router(services: Services) -> APIRouter:
         product_id = ProductId(read_body_id(asked.product_id, _PRODUCT_POINTER))
         key = await key_of(request, user_id)
         product = await free_product(services, product_id)
+        await active_account(services, user_id)
         reply = await services.actors.call(
             user_id,
             AddFreeProduct(product_id),
@@ -103,6 +104,16 @@ async def free_product(services: Services, product_id: ProductId) -> Product:
     if not product.free_to_play:
         raise invalid_body("the product is not free to play", _PRODUCT_POINTER)
     return product
+
+
+async def active_account(services: Services, user_id: UserId) -> None:
+    """A token may outlive the account: what is granted goes to an active one alone (R-CFG-2)."""
+    try:
+        is_active = await services.accounts.is_active(format_id(user_id))
+    except NeighbourUnavailable as away:
+        raise _unavailable("the Account Service is away", away.retry_after_s) from away
+    if not is_active:
+        raise ApiError("PERMISSION_DENIED", "the account is not active")
 
 
 def _unavailable(detail: str, retry_after_s: float) -> ApiError:

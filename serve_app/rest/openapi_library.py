@@ -112,6 +112,7 @@ ITEM_ADD = route(
     *FOR_POSTS,
     "UNSUPPORTED_MEDIA_TYPE",
     "PRODUCT_NOT_FOUND",
+    "PERMISSION_DENIED",
     **_body(ItemCreationRequest, {"data": {"type": "libraryItemCreation", "attributes": {"product_id": _PRODUCT}}}),
 )
 ITEM_UPDATE = route(

@@ -8,7 +8,7 @@ from fastapi import Request
 from actors.copies.answering import LibraryPages
 from actors.domain.ids import UserId
 from actors.history import SessionHistory
-from actors.ports import Catalog, Downloads
+from actors.ports import Accounts, Catalog, Downloads
 from serve_app.auth import Authenticator
 from serve_app.error_answers import ErrorAnswers
 from serve_app.errors import ApiError
@@ -27,6 +27,7 @@ class Services:
     pages: LibraryPages
     catalog: Catalog
     downloads: Downloads
+    accounts: Accounts
     history: SessionHistory
     service_now: ServiceClock
     sessions: SessionEndpoint

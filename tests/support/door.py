@@ -95,6 +95,7 @@ async def open_door(
         actors=engine,
         catalog=engine.catalog,
         downloads=engine.downloads,
+        accounts=engine.accounts,
         copies=engine.copies,
         history=engine,
         service_now=engine.service_now,

@@ -25,7 +25,7 @@ from actors.history import (
     SessionRecord,
 )
 from actors.titles import CatalogTitles
-from tests.memory import MemoryCatalog, MemoryDownloads
+from tests.memory import MemoryAccounts, MemoryCatalog, MemoryDownloads
 from tests.memory.copies import MemoryCopies
 
 NOON = Micros(1_710_504_000 * SECOND)
@@ -45,6 +45,7 @@ class RuleEngine:
         self.now = NOON
         self.catalog = MemoryCatalog()
         self.downloads = MemoryDownloads()
+        self.accounts = MemoryAccounts()
         self.copies = MemoryCopies()
         self.titles = CatalogTitles(self.catalog, lambda: self.now / SECOND)
         self.users: dict[UserId, User] = {}

@@ -343,6 +343,18 @@ async def test_what_the_catalog_does_not_confirm_is_not_added(door: OpenDoor) ->
     assert stale.status_code == 201
 
 
+async def test_only_an_active_account_is_given_a_free_product(door: OpenDoor) -> None:
+    """R-LIB-5, R-CFG-2: a token outlives the account it was given to; nobody is taken for active by silence."""
+    stock(door)
+    door.engine.accounts.inactive.add(format_id(USER))
+    refused = await ask(door, "POST", ITEMS, creation(FREE_GAME))
+    assert (refused.status_code, code_of(refused)) == (403, "PERMISSION_DENIED")
+    door.engine.accounts.down = True
+    away = await ask(door, "POST", ITEMS, creation(FREE_GAME))
+    assert (away.status_code, code_of(away)) == (503, "SERVICE_UNAVAILABLE")
+    assert len(await items(door)) == 2
+
+
 async def test_an_installation_is_asked_of_the_download_service(door: OpenDoor) -> None:
     """R-LIB-6: for an item of one's own; a refusal and an absence have their codes."""
     item = (await items(door))[0]
