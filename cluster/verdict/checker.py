@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from actors.domain.ids import SECOND, Micros, ProductId, SessionId, UserId, format_id
+from actors.domain.spans import Span, measure, minus, union
 from cluster.verdict.found import Found, FoundItem, FoundSession
-from cluster.verdict.history import History, Told
+from cluster.verdict.history import Brought, History, Told
 
 ADDED = "library.game.added.v1"
 STARTED = "library.playtime.session.started.v1"
@@ -24,7 +25,8 @@ def violations(histories: Iterable[History], found: Found) -> list[str]:
     """Every broken promise, worded; empty when all are kept."""
     histories = list(histories)
     sessions = {session.session_id: session for session in found.sessions}
-    started = Counter(session.user_id for session in found.sessions)
+    started = Counter(session.user_id for session in found.sessions if not session.offline)
+    brought = Counter(session.user_id for session in found.sessions if session.offline)
     items: dict[UserId, list[FoundItem]] = defaultdict(list)
     for item in found.items:
         items[item.user_id].append(item)
@@ -32,6 +34,7 @@ def violations(histories: Iterable[History], found: Found) -> list[str]:
     for history in histories:
         wrong += history.violations
         wrong += _acknowledged(history, sessions, started[history.user_id])
+        wrong += _brought(history, sessions, brought[history.user_id])
         wrong += _library(history, items[history.user_id])
     wrong += _ledger(found)
     wrong += _published(found, sessions)
@@ -52,6 +55,23 @@ def _acknowledged(history: History, sessions: dict[SessionId, FoundSession], sta
         else:
             for problem in _one_session(told, session):
                 yield f"{problem}: {format_id(session_id)} of {history.name}"
+
+
+def _brought(history: History, sessions: dict[SessionId, FoundSession], stored: int) -> Iterator[str]:
+    """Each offline session that was taken is there as it was answered, and none is there twice (R-PT-6)."""
+    if stored > history.offline_wanted:
+        yield f"{history.name}: {history.offline_wanted} offline sessions made {stored}"
+    for session_id, taken in history.brought.items():
+        session = sessions.get(session_id)
+        if session is None or session.end is None or session.user_id != history.user_id:
+            yield f"an acknowledged offline session is lost: {format_id(session_id)} of {history.name}"
+        elif taken != Brought(
+            product_id=session.product_id,
+            started_at=session.started_at,
+            ended_at=session.end.ended_at,
+            credited_s=session.end.duration_s,
+        ):
+            yield f"an acknowledged offline session has changed: {format_id(session_id)} of {history.name}"
 
 
 def _one_session(told: Told, session: FoundSession) -> Iterator[str]:
@@ -83,9 +103,11 @@ def _library(history: History, items: Sequence[FoundItem]) -> Iterator[str]:
 
 
 def _ledger(found: Found) -> Iterator[str]:
-    """Totals are the sums of sessions, whose times do not overlap and are whole (R-PT-2, R-PT-4)."""
+    """Totals are the sums of sessions, which count whole seconds of times that do not overlap, and together all of the
+    time in which there was a session (R-PT-2, R-PT-4, R-PT-6)."""
     sums: dict[tuple[UserId, ProductId], int] = defaultdict(int)
     spans: dict[tuple[UserId, ProductId], list[tuple[Micros, Micros, SessionId]]] = defaultdict(list)
+    whole: dict[tuple[UserId, ProductId], list[Span]] = defaultdict(list)
     for session in found.sessions:
         name = format_id(session.session_id)
         if session.end is None:
@@ -93,8 +115,11 @@ def _ledger(found: Found) -> Iterator[str]:
             continue
         key = (session.user_id, session.product_id)
         sums[key] += session.end.duration_s
-        spans[key].append((session.started_at, session.end.ended_at, session.session_id))
-        if session.end.duration_s != (session.end.ended_at - session.started_at) // SECOND:
+        span = (session.started_at, session.end.ended_at)
+        own = minus(span, session.counted_elsewhere)
+        spans[key] += ((begin, end, session.session_id) for begin, end in own)
+        whole[key].append(span)
+        if session.end.duration_s != measure(own) // SECOND:
             yield f"a duration is not the whole seconds of its session: {name}"
         if session.end.reason == "timeout" and session.end.ended_at != session.last_heartbeat_at:
             yield f"a session that timed out does not end at its last beat: {name}"
@@ -103,7 +128,9 @@ def _ledger(found: Found) -> Iterator[str]:
         if item.total_playtime_s != played:
             name = format_id(item.item_id)
             yield f"an item's total is {item.total_playtime_s}, its sessions sum up to {played}: {name}"
-    for times in spans.values():
+    for key, times in spans.items():
+        if measure(union(whole[key])) > measure(union((begin, end) for begin, end, _ in times)):
+            yield f"time was played that no session counts: {format_id(key[1])}"
         times.sort()
         for (_, end, one), (begin, _, other) in pairwise(times):
             if begin < end:
@@ -124,19 +151,21 @@ def _published(found: Found, sessions: dict[SessionId, FoundSession]) -> Iterato
             yield f"one change has two events: {' '.join(change)}"
     expected: set[Change] = {(ADDED, format_id(item.item_id)) for item in found.items}
     for session in found.sessions:
-        expected.add((STARTED, format_id(session.session_id)))
+        if not session.offline:
+            expected.add((STARTED, format_id(session.session_id)))
         if session.end is not None:
             expected.add((ENDED, format_id(session.session_id)))
     published = {change for changes in order.values() for change in changes}
     yield from (f"a change has no event: {kind} {subject}" for kind, subject in sorted(expected - published))
     yield from (f"an event has no change: {kind} {subject}" for kind, subject in sorted(published - expected))
     starts = {(STARTED, format_id(session_id)): session.started_at for session_id, session in sessions.items()}
+    offline = {format_id(session_id) for session_id, session in sessions.items() if session.offline}
     for user, changes in order.items():
-        yield from _in_order(user, list(changes), starts)
+        yield from _in_order(user, list(changes), starts, offline)
 
 
-def _in_order(user: str, changes: Sequence[Change], starts: dict[Change, Micros]) -> Iterator[str]:
-    """A user's starts and ends come in the order in which they happened."""
+def _in_order(user: str, changes: Sequence[Change], starts: dict[Change, Micros], offline: set[str]) -> Iterator[str]:
+    """A user's starts and ends come in the order in which they happened; what was offline has no start."""
     times = [starts[change] for change in changes if change in starts]
     if times != sorted(times):
         yield f"a user's events are out of order: {user}"
@@ -144,5 +173,5 @@ def _in_order(user: str, changes: Sequence[Change], starts: dict[Change, Micros]
     for kind, subject in changes:
         if kind == STARTED:
             seen.add(subject)
-        elif kind == ENDED and subject not in seen:
+        elif kind == ENDED and subject not in seen and subject not in offline:
             yield f"a session's end was published before its start: {subject}"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from actors.domain.ids import ItemId, Micros, ProductId, SessionId, UserId
+from actors.domain.spans import Spans
 from cluster.verdict.history import End
 
 
@@ -16,7 +17,7 @@ class FoundItem(Struct, frozen=True, kw_only=True):
 
 
 class FoundSession(Struct, frozen=True, kw_only=True):
-    """Live while it has no ``end``."""
+    """Live while it has no ``end``. ``offline``: brought by its client when it was over."""
 
     session_id: SessionId
     user_id: UserId
@@ -25,6 +26,8 @@ class FoundSession(Struct, frozen=True, kw_only=True):
     started_at: Micros
     last_heartbeat_at: Micros
     end: End | None
+    offline: bool = False
+    counted_elsewhere: Spans = ()
 
 
 class Found(Struct, frozen=True, kw_only=True):

@@ -41,6 +41,15 @@ class Told(Struct, kw_only=True, eq=False):
         return self.ended is None and not self.refused_as_ended and not self.may_have_ended
 
 
+class Brought(Struct, frozen=True, kw_only=True):
+    """An offline session that the service took, and what it credited."""
+
+    product_id: ProductId
+    started_at: Micros
+    ended_at: Micros
+    credited_s: int
+
+
 class Known(Struct, frozen=True, kw_only=True):
     """What was acknowledged before a read was sent: no answer may show less."""
 
@@ -53,7 +62,8 @@ class Known(Struct, frozen=True, kw_only=True):
 class History(Struct, kw_only=True, eq=False):
     """One user's answers. ``violations`` are worded; ``now`` says when, for their text.
 
-    ``products`` are bought for sure, ``starts`` were wanted: the service may not have made more sessions.
+    ``products`` are bought for sure, ``starts`` and ``offline_wanted`` were wanted: the service may not have made more
+    sessions.
     ``final_totals`` is what a listing said when everything was at rest, if one was asked for.
     """
 
@@ -64,6 +74,8 @@ class History(Struct, kw_only=True, eq=False):
     sessions: dict[SessionId, Told] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
     starts: int = 0
+    offline_wanted: int = 0
+    brought: dict[SessionId, Brought] = field(default_factory=dict)
     final_totals: Mapping[ProductId, int] | None = None
 
     def wrong(self, what: str) -> None:
@@ -113,8 +125,15 @@ class History(Struct, kw_only=True, eq=False):
             self.wrong("an end was answered with a time before the last acknowledged beat")
         told.ended = end
 
+    def offline_taken(self, session_id: SessionId, taken: Brought) -> None:
+        """An offline session was answered with what it is credited with, now or again."""
+        if self.brought.setdefault(session_id, taken) != taken:
+            self.wrong("an offline session was credited in two ways")
+
     def before_reading(self) -> Known:
         totals: dict[ProductId, int] = {}
+        for taken in self.brought.values():
+            totals[taken.product_id] = totals.get(taken.product_id, 0) + taken.credited_s
         for told in self.sessions.values():
             if told.ended is not None:
                 totals[told.product_id] = totals.get(told.product_id, 0) + told.ended.duration_s

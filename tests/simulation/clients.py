@@ -13,8 +13,9 @@ from msgspec import Struct
 
 from actors.copies.answering import FromCopy
 from actors.domain.commands import EndSession, Heartbeat, ListItems, ListLiveSessions, StartSession
-from actors.domain.ids import SECOND, CommandId, Micros, ProductId, UserId, format_id
+from actors.domain.ids import SECOND, CommandId, Micros, ProductId, SessionId, UserId, format_id
 from actors.domain.model import EndedSession
+from actors.domain.remembering import client_key
 from actors.domain.replies import (
     Failed,
     HeartbeatCounted,
@@ -29,6 +30,8 @@ from actors.domain.replies import (
 )
 from actors.ingress.payloads import PURCHASED
 from cluster.verdict.history import End, History, Told
+from serve_app.many_heartbeats import Beat
+from tests.simulation.luggage import Luggage
 from tests.simulation.world import DOORS, TOPICS, Request, World
 
 BEAT_EVERY_S = 1.0
@@ -57,6 +60,7 @@ class Player:
         self.silences = 0
         self.stop = asyncio.Event()
         self._attempts: list[Attempt] = []
+        self._luggage = Luggage(self.history, self._ask, random, self.stop)
 
     def buy(self) -> None:
         """A purchase event, now and then twice."""
@@ -91,6 +95,13 @@ class Player:
             told = await self._start(product, device)
             if told is not None:
                 await self._play(told)
+                if self._random.random() < 0.3:
+                    await self._luggage.bring(told)
+            if self._random.random() < 0.2:
+                await self._luggage.deliver_again()
+            over = [one for one in self.history.sessions.values() if one.ended is not None and one.command_id]
+            if over and self._random.random() < 0.3:
+                await self._deliver_start_again(self._random.choice(over))
             await self._look()
             if self._random.random() < 0.15 and len(self.history.products) < 5:
                 self.buy()
@@ -110,6 +121,8 @@ class Player:
 
     async def _started(self, product: ProductId, device: str) -> Told | None:
         command_id = CommandId(self._random.randbytes(16))
+        if self._random.random() < 0.5:
+            command_id = client_key(self.user_id, command_id, b"start")
         self.history.starts += 1
         self.history.other_device_starts(product, device)
         while not self.stop.is_set():
@@ -142,6 +155,8 @@ class Player:
                 return
             if self._random.random() < 0.5:
                 await self._look_at(told)
+            if self._random.random() < 0.15:
+                await self._luggage.bring(told)
         if self._random.random() < 0.15:
             told.may_have_ended = True
             return
@@ -159,7 +174,10 @@ class Player:
     async def _beat(self, told: Told) -> bool:
         """Until the beat is answered; False when the session is over."""
         while True:
-            reply = await self._ask(Heartbeat(told.session_id))
+            if self._random.random() < 0.2:
+                reply = await self._beat_with_others(told)
+            else:
+                reply = await self._ask(Heartbeat(told.session_id))
             match reply:
                 case HeartbeatCounted(accepted_at=at):
                     self.history.beat_counted(told, at)
@@ -171,6 +189,25 @@ class Player:
                     self.history.wrong(f"beat refused as {reply.code}")
                     return False
             await asyncio.sleep(self._random.uniform(0.05, 0.5))
+
+    async def _beat_with_others(self, told: Told) -> Reply | None:
+        """One call for all that is played now and for what never was; the answers of the others are theirs."""
+        others = [one for one in self.history.sessions.values() if one.must_be_live and one is not told]
+        beats = [Beat(self.user_id, one.session_id) for one in (told, *others)]
+        beats.append(Beat(self.user_id, SessionId(self._random.randbytes(16))))
+        self._random.shuffle(beats)
+        key = client_key(self.user_id, self._random.randbytes(8), b"beats") if self._random.random() < 0.5 else None
+        door = f"door-{self._random.randrange(DOORS)}"
+        replies = await self._world.beat_many(door, beats, key)
+        if replies is None:
+            self.silences += 1
+            return None
+        absent = replies[next(n for n, beat in enumerate(beats) if beat.session_id not in self.history.sessions)]
+        if not isinstance(absent, Refused | Overloaded | Unavailable):
+            self.history.wrong("a session that never was beats")
+        reply = replies[beats.index(Beat(self.user_id, told.session_id))]
+        self.answers += 1
+        return None if isinstance(reply, Overloaded | Unavailable) else reply
 
     async def _end(self, told: Told) -> None:
         while True:

@@ -30,6 +30,8 @@ def found_in(tables: Tables, kafka: MemoryKafka) -> Found:
                 started_at=session.started_at,
                 last_heartbeat_at=session.last_heartbeat_at,
                 end=end_of(session) if isinstance(session, EndedSession) else None,
+                offline=isinstance(session, EndedSession) and session.client_id is not None,
+                counted_elsewhere=session.counted_elsewhere,
             )
             for session_id, (user_id, session) in tables.sessions.items()
         ],

@@ -12,7 +12,9 @@ from msgspec.structs import replace
 
 import actors.commit_loop
 import actors.deciding
+import actors.domain.offline
 import actors.domain.user
+import actors.loading
 from actors.commit_loop import CommitLoop
 from actors.copies.answering import FromCopy, LibraryPages
 from actors.copies.keeper import CopyKeeper
@@ -30,6 +32,7 @@ from actors.territory import Shard
 from tests.memory.copies import MemoryCopies
 from tests.memory.database import MemoryDatabase
 from tests.memory.host_store import MemoryHostStore
+from tests.memory.loader import MemoryEntityLoader
 
 Patches = Callable[[], list[Any]]
 
@@ -269,6 +272,35 @@ def _a_lower_version_replaces_a_higher() -> list[Any]:
     return [patch.object(MemoryCopies, "write", write)]
 
 
+def _overlap_is_credited_twice() -> list[Any]:
+    """An offline session is credited with all of its time, whatever others count."""
+    return [patch.object(actors.domain.offline._Ledger, "counted", lambda self, span, product_id: ())]
+
+
+def _a_live_session_counts_offline_play_too() -> list[Any]:
+    return [patch.object(actors.domain.offline, "_shared", lambda live, session: live)]
+
+
+def _offline_sessions_are_forgotten_with_the_user() -> list[Any]:
+    """What the tables say of a client's UUID is not asked for."""
+    original = actors.loading.with_past
+
+    def with_past(query: Any, _known: Any, counted: Any) -> Any:
+        return original(query, {}, counted)
+
+    return [patch.object(actors.loading, "with_past", with_past)]
+
+
+def _keys_are_forgotten_at_a_takeover() -> list[Any]:
+    """A client's key is known only to the process that saw it."""
+    original = MemoryEntityLoader._commands
+
+    def commands(self: MemoryEntityLoader, user_id: Any) -> Any:
+        return {known: one for known, one in original(self, user_id).items() if not one.request}
+
+    return [patch.object(MemoryEntityLoader, "_commands", commands)]
+
+
 MUTATIONS: dict[str, Patches] = {
     "no lock on the journal session": _no_lock_on_the_journal_session,
     "reply before commit": _reply_before_commit,
@@ -291,6 +323,10 @@ MUTATIONS: dict[str, Patches] = {
     "a copy is shown without its mark": _a_copy_is_shown_without_its_mark,
     "copies before their flush": _copies_before_their_flush,
     "a lower version replaces a higher": _a_lower_version_replaces_a_higher,
+    "overlap is credited twice": _overlap_is_credited_twice,
+    "a live session counts offline play too": _a_live_session_counts_offline_play_too,
+    "offline sessions are forgotten with the user": _offline_sessions_are_forgotten_with_the_user,
+    "keys are forgotten at a takeover": _keys_are_forgotten_at_a_takeover,
 }
 
 

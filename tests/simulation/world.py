@@ -6,7 +6,7 @@ What Ray does is done here: a process that was killed or left comes back after a
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -35,6 +35,7 @@ from actors.release import release_formats
 from actors.router import Router, RouterLimits
 from actors.supervisor import ControlFailed, Supervisor
 from actors.titles import CatalogTitles
+from serve_app.many_heartbeats import Beat, beat_many
 from tests.memory import (
     MemoryCatalog,
     MemoryClockStore,
@@ -60,6 +61,8 @@ EVENTS, DEAD_LETTERS = "events", "dead"
 POLICY = Policy(heartbeat_interval_s=2, session_timeout_s=6, max_live_sessions=3)
 DOORS = 2
 NODE, RELEASE = "memory", "simulated"
+BEATS_TIMEOUT_S = 2.0
+T = TypeVar("T")
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -256,6 +259,24 @@ class World:
 
     async def ask(self, door: str, request: Request) -> Reply | FromCopy | None:
         """A request over a connection to a door; None when the connection broke, or nobody answered in time."""
+
+        def call(router: Router) -> Coroutine[Any, Any, Reply | FromCopy]:
+            if isinstance(request.command, ListItems):
+                pages = LibraryPages(router, self._copies_seen_by_a_process(), self.titles)
+                return pages.ask(request.user_id, request.command, timeout_s=request.timeout_s)
+            return router.call(
+                request.user_id, request.command, timeout_s=request.timeout_s, command_id=request.command_id
+            )
+
+        reply = await self._at_door(door, call, request.timeout_s)
+        return None if isinstance(reply, Unavailable) and reply.unknown else reply
+
+    async def beat_many(self, door: str, beats: Sequence[Beat], key: CommandId | None) -> list[Reply] | None:
+        """Many heartbeats in one request; None as for ``ask``."""
+        timeout_s = BEATS_TIMEOUT_S
+        return await self._at_door(door, lambda r: beat_many(r, beats, timeout_s=timeout_s, key=key), timeout_s)
+
+    async def _at_door(self, door: str, call: Callable[[Router], Coroutine[Any, Any, T]], timeout_s: float) -> T | None:
         process = self.processes.get(door)
         router = self.routers.get(door)
         if process is None or router is None or process.killed:
@@ -263,23 +284,9 @@ class World:
             return None
         broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         process.on_end.append(lambda: broken.done() or broken.set_result(None))
-        answer: asyncio.Task[Reply | FromCopy]
-        if isinstance(request.command, ListItems):
-            pages = LibraryPages(router, self._copies_seen_by_a_process(), self.titles)
-            answer = process.start(pages.ask(request.user_id, request.command, timeout_s=request.timeout_s))
-        else:
-            answer = process.start(
-                router.call(
-                    request.user_id, request.command, timeout_s=request.timeout_s, command_id=request.command_id
-                )
-            )
-        done, _ = await asyncio.wait(
-            {answer, broken}, timeout=request.timeout_s + 1, return_when=asyncio.FIRST_COMPLETED
-        )
-        if answer not in done:
-            return None
-        reply = answer.result()
-        return None if isinstance(reply, Unavailable) and reply.unknown else reply
+        answer = process.start(call(router))
+        done, _ = await asyncio.wait({answer, broken}, timeout=timeout_s + 1, return_when=asyncio.FIRST_COMPLETED)
+        return answer.result() if answer in done else None
 
     async def scale(self, count: int) -> None:
         try:
