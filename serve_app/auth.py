@@ -17,11 +17,15 @@ from jwt.utils import base64url_decode
 from msgspec import Struct
 
 from actors.domain.ids import UserId, parse_id
+from actors.neighbours import NeighbourUnavailable
 from serve_app.errors import ApiError
 from serve_app.jwks import KeySource, Kid
+from serve_app.ports import TokenCheck
 from serve_app.settings import AuthSettings
 
 HMAC = "HS256"
+SECOND_CHECK_S = 300.0
+SECOND_CHECK_AWAY_S = 30.0
 PUBLIC = frozenset({"RS256", "ES256", "EdDSA"})
 GAME_SERVER = "game_server"
 """The role, in a token's claim ``roles``, of who may speak for other users' sessions (R-PT-7)."""
@@ -83,11 +87,13 @@ class Authenticator:
         keys: KeySource | None,
         real_now: Callable[[], float],
         count_failure: Callable[[str], None],
+        second_check: TokenCheck | None = None,
     ) -> None:
         self._settings = settings
         self._keys = keys
         self._real_now = real_now
         self._count_failure = count_failure
+        self._second_check = second_check
         self._remembered: dict[bytes, _Remembered] = {}  # by digest: a token itself is ten times as long
         self._header = msgspec.json.Decoder(_Header)
         self._claims = msgspec.json.Decoder(_Claims)
@@ -163,15 +169,30 @@ class Authenticator:
         try:
             claims, kid = await self._verify(token)
             self._check(claims)
+            good_until = claims.exp + self._settings.leeway_s
+            if self._second_check is not None:
+                good_until = min(good_until, self._real_now() + await self._look_again(self._second_check, token))
         except BadToken as bad:
             raise self._refuse(bad) from None
         user_id = self._user_of(claims.sub, "the token's subject")
         if len(self._remembered) >= self._settings.remembered_tokens:
             del self._remembered[next(iter(self._remembered))]
-        self._remembered[_digest(authorization)] = _Remembered(
-            user_id, claims.exp + self._settings.leeway_s, kid, _roles(claims.roles)
-        )
+        self._remembered[_digest(authorization)] = _Remembered(user_id, good_until, kid, _roles(claims.roles))
         return user_id
+
+    async def _look_again(self, second: TokenCheck, token: bytes) -> float:
+        """For how many seconds that counts; ``BadToken`` for one that was withdrawn.
+
+        When the Auth Service is away the first check counts alone, for a while: a player must not lose a session to
+        somebody else's outage.
+        """
+        try:
+            if not await second.is_valid(token.decode("ascii")):
+                raise BadToken("withdrawn", "the token was withdrawn")
+        except NeighbourUnavailable:
+            self._count_failure("second_check_away")
+            return SECOND_CHECK_AWAY_S
+        return SECOND_CHECK_S
 
     async def _verify(self, token: bytes) -> tuple[_Claims, Kid]:
         try:

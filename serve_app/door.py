@@ -32,7 +32,7 @@ from serve_app.fast_path import FastPath, SessionEndpoint
 from serve_app.http_protocol import BoundedHttpProtocol
 from serve_app.keys import key_source
 from serve_app.metrics import DoorMetrics
-from serve_app.ports import ServiceClock, UserActors
+from serve_app.ports import ServiceClock, TokenCheck, UserActors
 from serve_app.rate_limits import RateLimits
 from serve_app.rest.app import rest_app
 from serve_app.rest.services import Services
@@ -59,6 +59,7 @@ class Door:
         downloads: Downloads,
         accounts: Accounts,
         copies: CopyReader | None = None,
+        token_check: TokenCheck | None = None,
         history: SessionHistory,
         service_now: ServiceClock,
         registry: CollectorRegistry,
@@ -68,7 +69,7 @@ class Door:
         self._metrics = DoorMetrics()
         errors = ErrorAnswers(LogBudget(lines_per_second=ERROR_LINES_PER_SECOND))
         self._wire = Wire(settings.limits, errors, self._metrics.count_wire_refusal)
-        self._authenticator = self._build_authenticator(real_now)
+        self._authenticator = self._build_authenticator(real_now, token_check)
         rates = RateLimits(settings.rates, time.monotonic)
         endpoint = SessionEndpoint(
             SessionCalls(actors, command_timeout_s=settings.command_timeout_s),
@@ -109,10 +110,12 @@ class Door:
         self._tasks: list[asyncio.Task[None]] = []
         self.port = settings.port
 
-    def _build_authenticator(self, real_now: Callable[[], float]) -> Authenticator:
+    def _build_authenticator(self, real_now: Callable[[], float], token_check: TokenCheck | None) -> Authenticator:
         auth = self.settings.auth
         count = self._metrics.count_auth_failure
-        return Authenticator(auth, keys=key_source(auth), real_now=real_now, count_failure=count)
+        return Authenticator(
+            auth, keys=key_source(auth), real_now=real_now, count_failure=count, second_check=token_check
+        )
 
     async def start(self) -> None:
         """Returns when the door accepts connections; ``OSError`` if the port cannot be had, ``BadCertificate``."""

@@ -49,6 +49,14 @@ class UserActors(Protocol):
         ...
 
 
+class TokenCheck(Protocol):
+    """A second look at tokens that are good by themselves (R-CFG-2)."""
+
+    async def is_valid(self, token: str) -> bool:
+        """False for one that was withdrawn. ``NeighbourUnavailable`` when that cannot be learnt now."""
+        ...
+
+
 class ServiceClock(Protocol):
     """Service time now, as near as a door knows it; for what is relative to today (R-PT-5)."""
 

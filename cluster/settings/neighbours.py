@@ -75,7 +75,10 @@ class S3Storage(Section):
 
 class Services(Section):
     auth_grpc_addr: Address | None = setting(
-        None, env="AUTH_SERVICE_GRPC_ADDR", meaning="If set, a second check of tokens.", allowed=ADDRESS
+        None,
+        env="AUTH_SERVICE_GRPC_ADDR",
+        meaning="If set, a second check of tokens: whether they were withdrawn.",
+        allowed=ADDRESS,
     )
     catalog_grpc_addr: Address | None = setting(
         None, env="CATALOG_SERVICE_GRPC_ADDR", meaning="Titles and metadata of products.", allowed=ADDRESS

@@ -57,7 +57,12 @@ def _connections(settings: Settings) -> Iterator[tuple[Connection, bool, str]]:
     yield "jwks", url is None or url.startswith("https://"), "AUTH_JWKS_URL: does not begin with https://"
     yield "redis", settings.redis.address is None or settings.redis.use_tls, "REDIS_USE_TLS: is not true"
     services = settings.services
-    named = (services.catalog_grpc_addr, services.download_grpc_addr, services.account_grpc_addr)
+    named = (
+        services.catalog_grpc_addr,
+        services.download_grpc_addr,
+        services.account_grpc_addr,
+        services.auth_grpc_addr,
+    )
     yield "services", not any(named) or services.ca_file is not None, "SERVICES_CA_FILE: is missing"
     s3 = settings.s3_storage
     clear = s3.endpoint is not None and (s3.endpoint.startswith("http://") or not (s3.use_ssl or "://" in s3.endpoint))

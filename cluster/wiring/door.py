@@ -69,6 +69,7 @@ async def build(plain: dict[str, Any], formats: Formats) -> "DoorProcess":
         downloads=neighbours.downloads,
         accounts=neighbours.accounts,
         copies=neighbours.copies,
+        token_check=neighbours.token_check,
         history=PostgresSessionHistory(pool),
         service_now=clock.now,
         registry=registry,
@@ -76,7 +77,12 @@ async def build(plain: dict[str, Any], formats: Formats) -> "DoorProcess":
     rpc = None
     if settings.grpc.doors == "shared":
         rpc_options = values.rpc_settings(settings)
-        rpc = RpcDoor(replace(rpc_options, host=on_this_node(rpc_options.host)), actors=router, registry=registry)
+        rpc = RpcDoor(
+            replace(rpc_options, host=on_this_node(rpc_options.host)),
+            actors=router,
+            registry=registry,
+            token_check=neighbours.token_check,
+        )
     belonging = Belonging(membership(settings, options.process, pool, formats))
     return DoorProcess(
         door=door,

@@ -25,6 +25,7 @@ from persistence.services.catalog_memory import CatalogLimits
 from persistence.services.catalog_ports import CatalogSource
 from persistence.services.channel import ServiceTls, open_channel
 from persistence.services.downloads import REFUSALS, GrpcDownloads
+from persistence.services.tokens import GrpcTokenCheck
 
 BREAKER_FAILURES = 5
 BREAKER_PAUSE_S = (1.0, 15.0)
@@ -80,6 +81,7 @@ class Neighbours:
         self.accounts: Accounts = (
             self._made("account", services.account_grpc_addr, GrpcAccounts, ABSENT) or NoAccounts()
         )
+        self.token_check: GrpcTokenCheck | None = self._made("auth", services.auth_grpc_addr, GrpcTokenCheck)
         self.channel = None if redis is None else ProductChannel(redis, self.catalog.hear)
 
     def start(self) -> None:

@@ -14,6 +14,7 @@ from actors.telemetry.router import RouterCollector
 from cluster.wiring import values
 from cluster.wiring.belonging import Belonging
 from cluster.wiring.fleet import membership, on_this_node
+from cluster.wiring.neighbours import Neighbours
 from persistence.postgres.cluster_map import PostgresClusterMapReader
 from persistence.postgres.pool import ConnectionPool
 from serve_app.rpc.door import RpcDoor
@@ -49,18 +50,27 @@ async def build(plain: dict[str, Any], formats: Formats) -> "RpcProcess":
     registry.register(RouterCollector(router))
     options = values.rpc_settings(settings)
     options = replace(options, host=on_this_node(options.host))
-    door = RpcDoor(options, actors=router, registry=registry)
+    neighbours = Neighbours(settings)
+    door = RpcDoor(options, actors=router, registry=registry, token_check=neighbours.token_check)
     metrics = MetricsSocket(registry, run_dir=settings.cluster.run_dir, process=process)
     belonging = Belonging(membership(settings, process, pool, formats))
-    return RpcProcess(door=door, router=router, belonging=belonging, pool=pool, metrics=metrics)
+    return RpcProcess(door=door, router=router, belonging=belonging, pool=pool, metrics=metrics, neighbours=neighbours)
 
 
 class RpcProcess:
     """The door with what it needs to be alive."""
 
     def __init__(
-        self, *, door: RpcDoor, router: Router, belonging: Belonging, pool: ConnectionPool, metrics: MetricsSocket
+        self,
+        *,
+        door: RpcDoor,
+        router: Router,
+        belonging: Belonging,
+        pool: ConnectionPool,
+        metrics: MetricsSocket,
+        neighbours: Neighbours,
     ) -> None:
+        self._neighbours = neighbours
         self._belonging = belonging
         self._door = door
         self._router = router
@@ -80,6 +90,7 @@ class RpcProcess:
         await self._router.close()
         await self._metrics.close()
         await self._belonging.end()
+        await self._neighbours.close()
         await self._pool.close()
 
     def check_health(self) -> None:

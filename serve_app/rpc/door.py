@@ -19,7 +19,7 @@ from actors.telemetry.logs import LogBudget
 from serve_app.auth import Authenticator
 from serve_app.door import LoadMeter, listen
 from serve_app.keys import key_source
-from serve_app.ports import UserActors
+from serve_app.ports import TokenCheck, UserActors
 from serve_app.rpc.callers import Peers
 from serve_app.rpc.grpcio_server import GrpcioServer
 from serve_app.rpc.h2corn_server import H2cornServer, Listen
@@ -56,6 +56,7 @@ class RpcDoor:
         registry: CollectorRegistry,
         listen: Listen = listen,
         real_now: Callable[[], float] = time.time,
+        token_check: TokenCheck | None = None,
     ) -> None:
         self.settings = settings
         self.port = settings.port
@@ -68,6 +69,7 @@ class RpcDoor:
             keys=key_source(settings.auth),
             real_now=real_now,
             count_failure=self._metrics.count_auth_failure,
+            second_check=token_check,
         )
         self._certificates = None if settings.tls is None else Certificates(settings.tls)
         health = Health(lambda: actors.map_complete and not self._draining)
