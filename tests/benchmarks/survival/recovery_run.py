@@ -19,6 +19,7 @@ from rich.console import Console
 
 from actors.domain.ids import SessionId
 from actors.telemetry import names
+from cluster.chaos.running import ServiceFailed
 from cluster.settings.sections import Cluster
 from tests.benchmarks import cpu
 from tests.benchmarks.crowd import Crowd, write_heartbeats
@@ -82,7 +83,7 @@ def main(arguments: list[str]) -> int:
             results = _run(options, ending, say)
     except KeyboardInterrupt:
         return 130
-    except BenchmarkFailed as failed:
+    except (BenchmarkFailed, ServiceFailed) as failed:
         console.print(f"[bold red]no figures:[/] {failed}")
         return 1
     options.output.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from typing import Any
 from rich.console import Console
 
 from actors.domain.ids import HostId
+from cluster.chaos.running import ServiceFailed
 from tests.benchmarks import cpu
 from tests.benchmarks.crowd import Crowd, write_heartbeats
 from tests.benchmarks.failure import BenchmarkFailed
@@ -83,7 +84,7 @@ def main(arguments: list[str]) -> int:
             results = _run(options, ending, say)
     except KeyboardInterrupt:
         return 130
-    except BenchmarkFailed as failed:
+    except (BenchmarkFailed, ServiceFailed) as failed:
         console.print(f"[bold red]no figures:[/] {failed}")
         return 1
     sys.stdout.write(json.dumps(results) + "\n")
