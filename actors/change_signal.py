@@ -1,14 +1,9 @@
-"""Wakes everybody who waits for a change, a few at a time.
-
-While a host is away all calls of its users wait here; thousands that went on in one turn of the loop would keep every
-other user of the process waiting (promise 7).
-"""
+"""Wakes everybody who waits for a change, a few in a turn of the loop (``turns``)."""
 
 import asyncio
-from collections import deque
+from functools import partial
 
-WOKEN_PER_TURN = 64
-"""A woken call costs about 30 µs until it waits again or is sent: 2 ms."""
+from actors.turns import Turns
 
 
 class ChangeSignal:
@@ -17,16 +12,13 @@ class ChangeSignal:
     def __init__(self) -> None:
         self.version = 0
         self._waiting: dict[asyncio.Future[None], None] = {}
-        self._due: deque[asyncio.Future[None]] = deque()
+        self._turns = Turns()
 
     def set(self) -> None:
         """Something has changed."""
         self.version += 1
-        waking = bool(self._due)
-        self._due.extend(self._waiting)
-        self._waiting.clear()
-        if not waking:
-            self._wake()
+        waiting, self._waiting = self._waiting, {}
+        self._turns.add(partial(_wake, waiter) for waiter in waiting)
 
     async def wait(self, version: int, timeout_s: float) -> bool:
         """Until the version is another than ``version``; False when the time is up."""
@@ -38,10 +30,7 @@ class ChangeSignal:
         self._waiting.pop(waiter, None)
         return bool(done)
 
-    def _wake(self) -> None:
-        for _ in range(min(WOKEN_PER_TURN, len(self._due))):
-            waiter = self._due.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-        if self._due:
-            asyncio.get_running_loop().call_soon(self._wake)
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -8,6 +8,7 @@ A call that nobody answered in its time fails alone: one slow user must not brea
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -28,6 +29,7 @@ from actors.link.handshake import (
     decode_welcome,
     prove,
 )
+from actors.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -150,11 +152,10 @@ class DoorLink(FrameProtocol):
         if self._ticker is not None:
             self._ticker.cancel()
         waiting, self._waiting = self._waiting, {}
-        for on_reply, _ in waiting.values():
-            on_reply(None)
         if not self.ready.done():
             self.ready.set_exception(LinkBroken("closed before the handshake was over"))
         self._on_lost(self)
+        Turns().add(partial(on_reply, None) for on_reply, _ in waiting.values())
 
     def on_frame(self, kind: int, body: memoryview, form: Format) -> None:
         self._heard_at = self._loop.time()

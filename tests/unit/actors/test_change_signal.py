@@ -2,7 +2,8 @@
 
 import asyncio
 
-from actors.change_signal import WOKEN_PER_TURN, ChangeSignal
+from actors.change_signal import ChangeSignal
+from actors.turns import PER_TURN, Turns
 
 
 async def waiting(
@@ -25,10 +26,10 @@ async def test_all_are_woken_a_few_in_a_turn_and_in_their_order() -> None:
     before = turns = 0
     while len(woken) < 1_000:
         await asyncio.sleep(0)
-        assert len(woken) - before <= WOKEN_PER_TURN
+        assert len(woken) - before <= PER_TURN
         before, turns = len(woken), turns + 1
     assert woken == sorted(woken)
-    assert turns >= 1_000 / WOKEN_PER_TURN
+    assert turns >= 1_000 / PER_TURN
     await asyncio.gather(*tasks)
 
 
@@ -41,7 +42,7 @@ async def test_changes_while_some_are_still_to_be_woken_wake_everybody_once() ->
     before = len(woken)
     while len(woken) < 400:
         await asyncio.sleep(0)
-        assert len(woken) - before <= WOKEN_PER_TURN
+        assert len(woken) - before <= PER_TURN
         before = len(woken)
     await asyncio.gather(*first, *second)
 
@@ -51,6 +52,22 @@ async def test_a_change_between_a_look_and_the_wait_is_not_missed() -> None:
     seen = signal.version
     signal.set()
     assert await signal.wait(seen, 0.001)
+
+
+async def test_a_callback_may_add_more() -> None:
+    turns, done = Turns(), list[int]()
+
+    def step(number: int) -> None:
+        done.append(number)
+        if number < 1_000:
+            turns.add([lambda: step(number + 500)])
+
+    turns.add([lambda number=number: step(number) for number in range(500)])
+    while len(done) < 1_500:
+        before = len(done)
+        await asyncio.sleep(0)
+        assert 0 < len(done) - before <= PER_TURN
+    assert done == list(range(1_500))
 
 
 async def test_who_waits_too_long_is_told_so_and_forgotten() -> None:

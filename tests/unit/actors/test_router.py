@@ -15,6 +15,7 @@ from actors.link.server import LinkServer
 from actors.mailbox import Mailbox, MailboxLimits
 from actors.ports import ClusterMap, HostAddress, ShardOwner
 from actors.router import Router, RouterLimits
+from actors.turns import PER_TURN
 from tests.support.actor import an_id
 from tests.support.certificates import Authority
 
@@ -278,3 +279,27 @@ async def test_calls_that_wait_for_a_host_are_left_alone_while_the_map_says_the_
         assert await call == Done()
     await router.close()
     await host.die()
+
+
+async def test_calls_lost_with_a_link_go_on_a_few_in_a_turn(router: Router, host: OneHost) -> None:
+    """Promise 7: a host that stood still for seconds had thousands outstanding when its link broke."""
+    lost: list[Reply | None] = []
+    async with asyncio.timeout(5):
+        while not router.try_call(USER, Heartbeat(SessionId(an_id(1))), lost.append, timeout_s=5):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+        link = router._links[HostId(0)]
+        for _ in range(1_000):
+            link.ask(
+                USER,
+                Heartbeat(SessionId(an_id(1))),
+                lost.append,
+                term=Term(1),
+                deadline=link._loop.time() + 5,
+                trace=None,
+            )
+        link.close()
+        while len(lost) < 1_001:
+            before = len(lost)
+            await asyncio.sleep(0)
+            assert len(lost) - before <= PER_TURN
+    assert set(lost) == {None}
