@@ -1,6 +1,7 @@
 """Waking many without stopping everybody else."""
 
 import asyncio
+from functools import partial
 
 from actors.change_signal import ChangeSignal
 from actors.turns import PER_TURN, Turns
@@ -60,9 +61,9 @@ async def test_a_callback_may_add_more() -> None:
     def step(number: int) -> None:
         done.append(number)
         if number < 1_000:
-            turns.add([lambda: step(number + 500)])
+            turns.add([partial(step, number + 500)])
 
-    turns.add([lambda number=number: step(number) for number in range(500)])
+    turns.add(partial(step, number) for number in range(500))
     while len(done) < 1_500:
         before = len(done)
         await asyncio.sleep(0)
