@@ -17,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
+from cluster.dev.errors import CancelledError, DevStackError
 from cluster.dev.part import Part, Site
 from cluster.dev.process import ProcessId, session_of
 from cluster.dev.ray_head import CPUS_AT_LEAST, ENVIRONMENT, OBJECT_STORE_BYTES, inherited_environment
@@ -32,8 +33,8 @@ PORT_OPTIONS = {
     "metrics": "--metrics-export-port",
 }
 ONLY_FOR_HEADS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-START_WAIT_S = 100
-"""Ray's own limit for a node's start is 30 s, which a busy machine may need."""
+START_ATTEMPTS = 3
+"""A node that is not registered after 30 s gives up (that is fixed in Ray), which a busy machine may need longer for."""
 
 
 class RayNode(Part):
@@ -43,7 +44,7 @@ class RayNode(Part):
     title: ClassVar[str] = "Ray node"
     stop_grace_s: ClassVar[float] = 8.0
     stray_grace_s: ClassVar[float] = 1.0
-    start_timeout_s: ClassVar[float] = START_WAIT_S + 20.0
+    start_timeout_s: ClassVar[float] = 120.0
 
     def __init__(self, site: Site, number: int) -> None:
         self.number = number
@@ -56,6 +57,16 @@ class RayNode(Part):
 
     def address(self) -> str:
         return self.host
+
+    def start(self) -> None:
+        for _ in range(START_ATTEMPTS - 1):
+            try:
+                return super().start()
+            except CancelledError:
+                raise
+            except DevStackError as failed:
+                self.site.progress(self.name, f"starting again: {failed}")
+        return super().start()
 
     def launch(self) -> None:
         self.clean_up()
@@ -75,7 +86,7 @@ class RayNode(Part):
                 *("--object-store-memory", str(OBJECT_STORE_BYTES), "--disable-usage-stats"),
                 *chain.from_iterable(options),
             ],
-            env={**inherited_environment(), **environment, "RAY_raylet_start_wait_time_s": str(START_WAIT_S)},
+            env={**inherited_environment(), **environment},
             cwd=temporary,
         )
 
