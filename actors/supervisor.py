@@ -68,8 +68,16 @@ class Supervisor:
     """``run`` until it is cancelled. ``release`` is what processes are started as by ``control``."""
 
     def __init__(
-        self, *, store: SupervisorStore, fleet: FleetStore, control: ProcessControl, release: str, initial_hosts: int
+        self,
+        *,
+        store: SupervisorStore,
+        fleet: FleetStore,
+        control: ProcessControl,
+        release: str,
+        initial_hosts: int,
+        settled_after_s: float = SETTLED_AFTER_S,
     ) -> None:
+        self._settled_after_s = settled_after_s
         self._store = store
         self._fleet = fleet
         self._control = control
@@ -118,7 +126,7 @@ class Supervisor:
         seen = await self._control.nodes()
         self._nodes_since = {address: self._nodes_since.get(address, now) for address in seen}
         return [
-            Node(address=address, usable=usable, settled=now - self._nodes_since[address] >= SETTLED_AFTER_S)
+            Node(address=address, usable=usable, settled=now - self._nodes_since[address] >= self._settled_after_s)
             for address, usable in seen.items()
         ]
 

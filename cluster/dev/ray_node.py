@@ -34,7 +34,7 @@ PORT_OPTIONS = {
 }
 ONLY_FOR_HEADS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 START_ATTEMPTS = 3
-"""A node that is not registered after 30 s gives up (that is fixed in Ray), which a busy machine may need longer for."""
+"""A node that is not registered after 30 s gives up, which is fixed in Ray; a busy machine may need longer."""
 
 
 class RayNode(Part):
