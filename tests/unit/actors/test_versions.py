@@ -31,7 +31,7 @@ from tests.memory.faults import Faults, healthy
 from tests.memory.kafka import MemoryKafka, MemoryProducer
 from tests.memory.outbox import MemoryOutbox, MemoryOutboxQueue
 from tests.support.actor import an_id
-from tests.support.next_release import NEXT, next_formats
+from tests.support.next_shapes import NEXT, next_formats
 from tests.unit.actors.test_router import SECRET, USER, OneHost
 
 AT = Micros(1_710_493_200_000_000)
