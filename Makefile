@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint simulate fuzz bench bench-recovery bench-takeover bench-rpc proto clean lock install
+.PHONY: help run test test-nodes lint simulate fuzz bench bench-recovery bench-takeover bench-rpc proto clean lock install
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,8 +41,11 @@ lint: $(STAMP) ## ruff, mypy --strict and the import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint ## Lint, then every tier of tests but the benchmarks
-	$(BIN)/pytest $(TESTS) --ignore=tests/benchmarks
+test: lint ## Lint, then every tier of tests but benchmarks and test-nodes
+	$(BIN)/pytest $(TESTS) --ignore=tests/benchmarks --ignore=tests/acceptance/test_several_nodes.py
+
+test-nodes: $(STAMP) ## Three nodes: one lost, frozen, joining, leaving, and an upgrade (5 minutes)
+	@$(BIN)/pytest -s tests/acceptance/test_several_nodes.py
 
 SEEDS ?= 0..10000
 

@@ -58,14 +58,30 @@ def list_hosts(directory: Path) -> None:
 @click.argument("count", type=click.IntRange(1, 256))
 @in_directory
 @click.option("--timeout", "timeout_s", type=click.IntRange(1, 3600), default=120, show_default=True, help="Seconds.")
-def scale(count: int, directory: Path, timeout_s: int) -> None:
+@click.option("--dry-run", is_flag=True, help="Show which shards would move, and change nothing.")
+def scale(count: int, directory: Path, timeout_s: int, dry_run: bool) -> None:
     """Run COUNT hosts, and wait until each owns its share of the shards.
 
     Hosts that are not wanted any more give their shards away first. Users notice nothing: what they ask for in between
     waits for a moment.
     """
+    if dry_run:
+        asyncio.run(_with_store(directory, lambda store: _show_plan(store, count)))
+        return
     asyncio.run(_with_store(directory, lambda store: _scale(store, count, timeout_s)))
     console.print(f"{count} hosts own all shards.")
+
+
+async def _show_plan(store: PostgresSupervisorStore, count: int) -> None:
+    from actors.domain.ids import HostId
+    from actors.placement import plan_moves
+
+    owners = {shard: owner.host_id for shard, owner in (await store.read_map()).shards.items()}
+    moves = Counter((move.from_host, move.to_host) for move in plan_moves(owners, [HostId(n) for n in range(count)]))
+    table = Table("from", "to", "shards", box=None, pad_edge=False)
+    for (from_host, to_host), shards in sorted(moves.items()):
+        table.add_row(f"host-{from_host}", f"host-{to_host}", str(shards))
+    console.print(table if moves else "No shard would move.")
 
 
 async def _scale(store: PostgresSupervisorStore, count: int, timeout_s: int) -> None:
