@@ -2,8 +2,9 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from actors.domain.ids import SECOND, Micros, ProductId, SessionId, UserId, format_id
 from actors.domain.spans import Span, measure, minus, union
@@ -11,11 +12,10 @@ from cluster.verdict.found import Found, FoundItem, FoundSession
 from cluster.verdict.history import Brought, History, Told
 
 ADDED = "library.game.added.v1"
+REMOVED = "library.game.removed.v1"
+UPDATED = "library.item.updated.v1"
 STARTED = "library.playtime.session.started.v1"
 ENDED = "library.playtime.session.ended.v1"
-
-ONCE = (ADDED, STARTED, ENDED)
-"""Kinds of which a subject has one event; an item is updated as often as one likes."""
 
 Change = tuple[str, str]
 """An event's type and subject: what happened, and to what."""
@@ -140,28 +140,57 @@ def _ledger(found: Found) -> Iterator[str]:
 def _published(found: Found, sessions: dict[SessionId, FoundSession]) -> Iterator[str]:
     """Every change has its event, every event its change, once by id, in order per user (R-EVT-2)."""
     bodies: dict[str, bytes] = {}
-    order: dict[str, dict[Change, str]] = defaultdict(dict)
+    events: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for body in found.events:
         event = json.loads(body)
-        if bodies.setdefault(event["id"], body) != body:
+        if event["id"] not in bodies:
+            bodies[event["id"]] = body
+            events[event["partitionkey"]].append(event)
+        elif bodies[event["id"]] != body:
             yield f"two events have the same id: {event['id']}"
-            continue
-        change = (event["type"], event["subject"])
-        if change[0] in ONCE and order[event["partitionkey"]].setdefault(change, event["id"]) != event["id"]:
-            yield f"one change has two events: {' '.join(change)}"
-    expected: set[Change] = {(ADDED, format_id(item.item_id)) for item in found.items}
-    for session in found.sessions:
-        if not session.offline:
-            expected.add((STARTED, format_id(session.session_id)))
-        if session.end is not None:
-            expected.add((ENDED, format_id(session.session_id)))
-    published = {change for changes in order.values() for change in changes}
-    yield from (f"a change has no event: {kind} {subject}" for kind, subject in sorted(expected - published))
-    yield from (f"an event has no change: {kind} {subject}" for kind, subject in sorted(published - expected))
+    told = Counter((event["type"], event["subject"]) for one in events.values() for event in one)
+    yield from _one_event_a_change(found, told)
+    yield from _updates(found, events)
     starts = {(STARTED, format_id(session_id)): session.started_at for session_id, session in sessions.items()}
     offline = {format_id(session_id) for session_id, session in sessions.items() if session.offline}
-    for user, changes in order.items():
-        yield from _in_order(user, list(changes), starts, offline)
+    for user, one in events.items():
+        yield from _in_order(user, [(event["type"], event["subject"]) for event in one], starts, offline)
+
+
+def _one_event_a_change(found: Found, told: Counter[Change]) -> Iterator[str]:
+    """An item that is there came once more than it went; what is not there came as often as it went."""
+    expected: Counter[Change] = Counter({(ADDED, format_id(item.item_id)): 1 for item in found.items})
+    for session in found.sessions:
+        if not session.offline:
+            expected[STARTED, format_id(session.session_id)] += 1
+        if session.end is not None:
+            expected[ENDED, format_id(session.session_id)] += 1
+    for change, count in told.items():
+        if change[0] == REMOVED:
+            expected[ADDED, change[1]] += count
+    for change in sorted({*expected, *(change for change in told if change[0] in (ADDED, STARTED, ENDED))}):
+        kind, subject = change
+        if told[change] > expected[change]:
+            yield (
+                f"an event has no change: {kind} {subject}"
+                if not expected[change]
+                else (f"one change has two events: {kind} {subject}")
+            )
+        elif told[change] < expected[change]:
+            yield f"a change has no event: {kind} {subject}"
+
+
+def _updates(found: Found, events: Mapping[str, Sequence[dict[str, Any]]]) -> Iterator[str]:
+    """What a listener who applies every change in order believes of an item is what the table holds."""
+    believed: dict[str, dict[str, Any]] = {}
+    for event in (event for one in events.values() for event in one if event["type"] == UPDATED):
+        believed.setdefault(event["subject"], {}).update(event["data"]["changes"])
+    for item in found.items:
+        if item.shown is not None:
+            known: dict[str, Any] = {"is_hidden": False, "user_rating": None, "category_ids": []}
+            known |= believed.get(format_id(item.item_id), {})
+            if any(known[name] != value for name, value in item.shown.items()):
+                yield f"an item's changes and their events differ: {format_id(item.item_id)}"
 
 
 def _in_order(user: str, changes: Sequence[Change], starts: dict[Change, Micros], offline: set[str]) -> Iterator[str]:

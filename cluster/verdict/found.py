@@ -1,6 +1,7 @@
 """What was found when everything had come to rest: the tables of the specification and the topics."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -10,10 +11,13 @@ from cluster.verdict.history import End
 
 
 class FoundItem(Struct, frozen=True, kw_only=True):
+    """``shown``: what the user made of it, as events word it; None where nobody changes that."""
+
     item_id: ItemId
     user_id: UserId
     product_id: ProductId
     total_playtime_s: int
+    shown: Mapping[str, Any] | None = None
 
 
 class FoundSession(Struct, frozen=True, kw_only=True):

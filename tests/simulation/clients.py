@@ -31,6 +31,7 @@ from actors.domain.replies import (
 from actors.ingress.payloads import PURCHASED
 from cluster.verdict.history import End, History, Told
 from serve_app.many_heartbeats import Beat
+from tests.simulation.curator import Curator
 from tests.simulation.luggage import Luggage
 from tests.simulation.world import DOORS, TOPICS, Request, World
 
@@ -61,6 +62,8 @@ class Player:
         self.stop = asyncio.Event()
         self._attempts: list[Attempt] = []
         self._luggage = Luggage(self.history, self._ask, random, self.stop)
+        self._played: list[ProductId] = []
+        self.curator = Curator(world, self.history, Random(random.random()), self._ask, self.stop)
 
     def buy(self) -> None:
         """A purchase event, now and then twice."""
@@ -75,13 +78,14 @@ class Player:
             }
         ).encode()
         self.history.products += products
+        self._played += products
         for _ in range(self._random.choice((1, 1, 2))):
             self._world.kafka.append(TOPICS[PURCHASED], self.user_id, body)
 
     async def live(self) -> None:
         self.buy()
         devices = [self._device(f"device-{number}") for number in range(self._random.randint(1, 2))]
-        await asyncio.gather(*devices, self._watch())
+        await asyncio.gather(*devices, self._watch(), self.curator.live())
 
     async def _watch(self) -> None:
         """The library is open on a screen that is impatient: it takes what is there when the host does not answer."""
@@ -91,7 +95,7 @@ class Player:
 
     async def _device(self, device: str) -> None:
         while not self.stop.is_set():
-            product = self._random.choice(self.history.products)
+            product = self._random.choice(self._played)
             told = await self._start(product, device)
             if told is not None:
                 await self._play(told)
@@ -103,7 +107,7 @@ class Player:
             if over and self._random.random() < 0.3:
                 await self._deliver_start_again(self._random.choice(over))
             await self._look()
-            if self._random.random() < 0.15 and len(self.history.products) < 5:
+            if self._random.random() < 0.15 and len(self._played) < 5:
                 self.buy()
             await asyncio.sleep(self._random.uniform(0, 1))
 
@@ -240,7 +244,7 @@ class Player:
 
     async def _look_at_the_library(self, timeout_s: float = 2.0) -> None:
         known = self.history.before_reading()
-        reply = await self._ask(ListItems(limit=100), timeout_s=timeout_s)
+        reply = await self._ask(ListItems(limit=100, include_hidden=True), timeout_s=timeout_s)
         if isinstance(reply, ItemsPage):
             self.history.saw_items(known, {one.item.product_id: one.item.total_playtime_s for one in reply.items})
         elif isinstance(reply, FromCopy):

@@ -1,5 +1,6 @@
 """What the simulated tables and topics hold in the end, as the judge wants it."""
 
+from actors.domain.ids import format_id
 from actors.domain.model import EndedSession
 from cluster.verdict.found import Found, FoundItem, FoundSession
 from tests.memory.kafka import MemoryKafka
@@ -18,6 +19,11 @@ def found_in(tables: Tables, kafka: MemoryKafka) -> Found:
                 user_id=user_id,
                 product_id=item.product_id,
                 total_playtime_s=item.total_playtime_s,
+                shown={
+                    "is_hidden": item.is_hidden,
+                    "user_rating": item.user_rating,
+                    "category_ids": [format_id(category_id) for category_id in item.category_ids],
+                },
             )
             for user_id, item in tables.items.values()
         ],

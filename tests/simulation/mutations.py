@@ -33,6 +33,7 @@ from tests.memory.copies import MemoryCopies
 from tests.memory.database import MemoryDatabase
 from tests.memory.host_store import MemoryHostStore
 from tests.memory.loader import MemoryEntityLoader
+from tests.simulation.library_mutations import LIBRARY_MUTATIONS
 
 Patches = Callable[[], list[Any]]
 
@@ -327,6 +328,7 @@ MUTATIONS: dict[str, Patches] = {
     "a live session counts offline play too": _a_live_session_counts_offline_play_too,
     "offline sessions are forgotten with the user": _offline_sessions_are_forgotten_with_the_user,
     "keys are forgotten at a takeover": _keys_are_forgotten_at_a_takeover,
+    **LIBRARY_MUTATIONS,
 }
 
 

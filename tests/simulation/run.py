@@ -67,6 +67,10 @@ async def _simulate(seed: int, random: Random, loop: VirtualLoop, trouble_s: flo
         async with asyncio.timeout(REST_TIMEOUT_S):
             await asyncio.gather(*lives)
             await _come_to_rest(world, players)
+            for player in players:
+                stored = world.database.tables.items
+                own = {key: item for key, (user_id, item) in stored.items() if user_id == player.user_id}
+                await player.curator.judge(own)
     except TimeoutError:
         wrong.append("the system did not come to rest")
     wrong += [f"unhandled: {failure.get('message')}: {failure.get('exception')!r}" for failure in loop.failures]

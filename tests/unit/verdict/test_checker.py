@@ -88,8 +88,29 @@ def test_an_event_that_is_published_again_is_no_fault() -> None:
 
 def test_an_item_is_updated_as_often_as_one_likes() -> None:
     history, found = played()
-    updates = [event(number, "library.item.updated.v1", ITEM) for number in (6, 7)]
-    assert violations([history], replace(found, events=[*found.events, *updates])) == []
+    updates = [update(6, is_hidden=True), update(7, is_hidden=False, user_rating=5)]
+    told = replace(found, events=[*found.events, *updates])
+    assert violations([history], told) == []
+    shown = {"is_hidden": False, "user_rating": 5, "category_ids": []}
+    assert violations([history], replace(told, items=[replace(told.items[0], shown=shown)])) == []
+    assert (
+        len(violations([history], replace(told, items=[replace(told.items[0], shown=shown | {"is_hidden": True})])))
+        == 1
+    )
+
+
+def test_an_item_comes_once_more_than_it_goes() -> None:
+    """R-LIB-8: a refund and another order are two more events, and not one."""
+    history, found = played()
+    back = [event(6, "library.game.removed.v1", ITEM), event(7, "library.game.added.v1", ITEM)]
+    assert violations([history], replace(found, events=[*found.events, *back])) == []
+    for lone in back:
+        assert len(violations([history], replace(found, events=[*found.events, lone]))) == 1
+
+
+def update(number: int, **changes: Any) -> bytes:
+    whole = json.loads(event(number, "library.item.updated.v1", ITEM))
+    return json.dumps({**whole, "data": {"changes": changes}}).encode()
 
 
 Break = Callable[[Found], dict[str, Any]]
