@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from actors.domain.ids import format_id
 from cluster.dev.certificates import DevelopmentCertificates
 from tests.benchmarks import cpu
 from tests.benchmarks.crowd import GAMES
@@ -102,7 +103,7 @@ class LoadClient:
         command = [
             *(str(self.program), f"-address={contender.address}", f"-authority={files.authority}"),
             *(f"-certificate={files.client_certificate}", f"-key={files.client_key}", f"-users={self.users}"),
-            *(f"-game={GAMES[0].hex()}", f"-callers={question.callers}", f"-seconds={seconds}"),
+            *(f"-game={format_id(GAMES[0])}", f"-callers={question.callers}", f"-seconds={seconds}"),
             *(f"-first={self._next}", f"-pairs={question.pairs}", f"-packed={str(question.packed).lower()}"),
         ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + SPARE_S, check=False)
