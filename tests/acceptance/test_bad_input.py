@@ -6,13 +6,20 @@ The door's own suites (tests/unit/serve_app) have every case; here are the kinds
 import json
 import socket
 import time
+from collections.abc import Iterator
 from uuid import uuid4
 
+import grpc
 import jwt
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from library.v1 import library_query_service_pb2 as queries
+from library.v1 import library_session_service_pb2 as sessions
 
 from tests.fuzz.run import fuzz
 from tests.fuzz.target import target_of
+from tests.support.random_messages import bodies
 from tests.support.running_service import HttpAnswer, RunningService
 
 BASE = "/api/v1/library"
@@ -157,3 +164,34 @@ def test_the_service_is_unharmed(service: RunningService) -> None:
     answers = [line for line in figures if line.startswith("library_http_requests_total{")]
     assert any('status="400"' in line for line in answers)
     assert not any('status="500"' in line for line in answers)
+
+
+@pytest.fixture(scope="module")
+def channel(service: RunningService) -> Iterator[grpc.Channel]:
+    """Over mTLS, with every role."""
+    files = service.stack.certificates
+    credentials = grpc.ssl_channel_credentials(
+        files.authority.read_bytes(), files.client_key.read_bytes(), files.client_certificate.read_bytes()
+    )
+    with grpc.secure_channel(f"localhost:{service.grpc_port}", credentials) as made:
+        yield made
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_no_grpc_message_makes_the_service_fail(channel: grpc.Channel, data: st.DataObject) -> None:
+    """R-SEC-4, R-RPC-3: through the door, the router and the actors; always one of the caller's own errors, or an
+    answer."""
+    kinds = {
+        "LibraryQueryService/CheckGameAccess": queries.CheckGameAccessRequest,
+        "LibraryQueryService/GetLibraryItems": queries.GetLibraryItemsRequest,
+        "LibraryQueryService/CheckGameAccessBatch": queries.CheckGameAccessBatchRequest,
+        "LibrarySessionService/StreamHeartbeats": sessions.StreamHeartbeatsRequest,
+    }
+    method = data.draw(st.sampled_from(sorted(kinds)))
+    call = channel.stream_unary(f"/library.v1.{method}")
+    try:
+        call(iter([data.draw(bodies(kinds[method]))]), timeout=20)
+    except grpc.RpcError as refused:
+        code = refused.code()  # type: ignore[attr-defined]
+        assert code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED), code
