@@ -35,6 +35,10 @@ log = logging.getLogger(__name__)
 IDLE_FENCE_CHECK_S = 2.0
 """A host that commits nothing for so long checks its fence. Another process may have taken it over, published its own
 address and died; nobody would call this one again, and nobody start another, until it finds out and leaves."""
+SWEEP_S = 1.0
+CROWDED_SWEEP_S = 0.02
+"""Between two looks at who may leave memory, each a millisecond: users who come faster than one sweep a second can send
+away must not fill it (promise 6)."""
 RECOVERY_PAUSE_S = (0.05, 1.0)
 """Between two attempts to recover: the first, doubled up to the last. It ends by success or deposition alone."""
 
@@ -129,8 +133,8 @@ class CommitLoop:
         self._ownership.at_boundary()
         now = self._loop_time()
         if now >= self._next_sweep:
-            self._next_sweep = now + 1.0
             self._metrics.evicted += self._residents.sweep(now)
+            self._next_sweep = now + (CROWDED_SWEEP_S if self._residents.crowded else SWEEP_S)
 
     def _release_boundary_waiters(self) -> None:
         for waiter in self._boundary_waiters:

@@ -147,7 +147,15 @@ class Host:
         with self._timed("load"):
             await load_shards(self._loader, engine.territory, engine.ownership.install)
         with self._timed("replay"):
-            replayed = await replay_journal(self._store, self._loader, engine.territory, engine.rows, self._formats)
+            touched_at = asyncio.get_running_loop().time()
+            replayed = await replay_journal(
+                store=self._store,
+                loader=self._loader,
+                territory=engine.territory,
+                rows=engine.rows,
+                formats=self._formats,
+                touch=lambda user_id, shard_id: engine.residents.touch(user_id, shard_id, touched_at),
+            )
         with self._timed("begin"):
             for shard in engine.territory:
                 engine.ownership.begin_serving(shard)

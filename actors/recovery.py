@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from actors.dirty import Home
 from actors.domain.events import CommandApplied, Event, HeartbeatAccepted
-from actors.domain.ids import Seq, UserId, shard_of
+from actors.domain.ids import Seq, ShardId, UserId, shard_of
 from actors.domain.model import User
 from actors.domain.user import evolve
 from actors.flush_rows import FlushRows
@@ -33,13 +33,20 @@ class LostShard(Exception):
 
 
 async def replay_journal(
-    store: HostStore, loader: EntityLoader, territory: Territory, rows: FlushRows, formats: Formats
+    *,
+    store: HostStore,
+    loader: EntityLoader,
+    territory: Territory,
+    rows: FlushRows,
+    formats: Formats,
+    touch: Callable[[UserId, ShardId], None],
 ) -> int:
     """Brings memory to the last committed row and marks what the tables lack; the number of rows replayed.
 
+    ``touch`` is told of every user of whom more than live sessions is in memory now, so that they may leave it again.
     Raises ``UnreadableJournal``, ``StoreUnavailable`` or ``LostShard``; nothing is served then.
     """
-    replay = Replay(loader, territory, rows)
+    replay = Replay(loader, territory, rows, touch)
     part: list[Row] = []
     size = 0
     async for seq, body in store.replay(rows.flushed_seq):
@@ -58,8 +65,15 @@ class Replay:
     """Applies journal rows in their order. What the tables say of a user is as of ``flushed_seq`` all the time, so it
     is loaded when the first event needs it."""
 
-    def __init__(self, loader: EntityLoader, territory: Territory, rows: FlushRows) -> None:
+    def __init__(
+        self,
+        loader: EntityLoader,
+        territory: Territory,
+        rows: FlushRows,
+        touch: Callable[[UserId, ShardId], None],
+    ) -> None:
         self._loader = loader
+        self._touch = touch
         self._territory = territory
         self._rows = rows
         self._shards: dict[UserId, Shard] = {}
@@ -102,7 +116,9 @@ class Replay:
                 self._merge(user_id, with_commands(applied))
 
     def _merge(self, user_id: UserId, merge: Callable[[User], User]) -> None:
-        self._shards[user_id].users[user_id] = merge(self._user(user_id))
+        shard = self._shards[user_id]
+        shard.users[user_id] = merge(self._user(user_id))
+        self._touch(user_id, shard.shard_id)
 
     def _user(self, user_id: UserId) -> User:
         return self._territory.user(self._shards[user_id], user_id)

@@ -32,6 +32,11 @@ class Residents:
     def __len__(self) -> int:
         return len(self._touched)
 
+    @property
+    def crowded(self) -> bool:
+        """More are resident than may be: sweep again soon, however fast they come."""
+        return len(self._touched) > self._limit
+
     def touch(self, user_id: UserId, shard_id: ShardId, now: float) -> None:
         self._touched.pop(user_id, None)
         self._touched[user_id] = (now, shard_id)
@@ -41,7 +46,7 @@ class Residents:
         evicted = 0
         for user_id in list(islice(self._touched, SWEEP)):
             touched, shard_id = self._touched[user_id]
-            if len(self._touched) <= self._limit and now - touched < self._idle_s:
+            if not self.crowded and now - touched < self._idle_s:
                 break
             if self._rows.is_dirty(user_id) or self._mailbox.is_blocked(user_id):
                 self.touch(user_id, shard_id, max(touched, now - self._idle_s))

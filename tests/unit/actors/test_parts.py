@@ -10,8 +10,10 @@ from actors.batching import NaturalBatcher
 from actors.clock import ServiceClock
 from actors.domain.commands import Heartbeat
 from actors.domain.context import Policy
-from actors.domain.ids import SECOND, CommandId, HostId, Micros, SessionId, ShardId, UserId
+from actors.domain.ids import SECOND, CommandId, HostId, Micros, Seq, SessionId, ShardId, Term, UserId
+from actors.domain.model import Library, User
 from actors.domain.replies import Done, Overloaded, Reply
+from actors.flush_rows import FlushRows
 from actors.hearing import Deafness, Hearing
 from actors.journal import UnreadableJournal, decode_body, encode_body
 from actors.lifecycle import HOST_TRANSITIONS, HostState, IllegalTransition, host_lifecycle
@@ -20,6 +22,8 @@ from actors.pacing import Pace
 from actors.placement import plan_moves
 from actors.ports import ClockOrigin
 from actors.release import release_formats
+from actors.residents import SWEEP, Residents
+from actors.territory import Shard, Territory
 from actors.timers import DeadlineWheel
 from tests.support.actor import an_id
 
@@ -255,3 +259,19 @@ async def test_arrivals_during_a_batch_are_the_next_batch() -> None:
     await asyncio.sleep(0)
     assert batches == [[1], [2, 3, 4]]
     await batcher.close()
+
+
+def test_users_who_come_faster_than_a_sweep_sends_away_make_the_house_crowded() -> None:
+    """Promise 6: memory is bounded by the limit, not by how often somebody looks."""
+    territory, mailbox = Territory(), Mailbox(MailboxLimits())
+    shard = Shard(ShardId(0), Term(1))
+    territory.add(shard)
+    residents = Residents(territory, FlushRows(Seq(0), release_formats()), mailbox, idle_s=300, limit=10)
+    for number in range(SWEEP + 50):
+        shard.users[UserId(an_id(number))] = User(library=Library())
+        residents.touch(UserId(an_id(number)), shard.shard_id, 0.0)
+    assert residents.sweep(1.0) == SWEEP
+    assert residents.crowded
+    assert residents.sweep(1.0) == 40
+    assert not residents.crowded
+    assert set(shard.users) == {an_id(number) for number in range(SWEEP + 40, SWEEP + 50)}, "the latest stay"

@@ -43,6 +43,7 @@ class Place:
         self.loader = MemoryEntityLoader(self.database)
         self.store = MemoryHostStore(self.database, HOST)
         self.territory = Territory()
+        self.touched: dict[UserId, ShardId] = {}
         self.rows = FlushRows(Seq(0), FORMATS)
         self.users = [UserId(an_id(1_000_000 + number)) for number in range(players)]
         for shard in range(256):
@@ -71,7 +72,9 @@ class Place:
             self.territory.live_sessions += 1
 
     async def replay(self) -> int:
-        return await replay_journal(self.store, self.loader, self.territory, self.rows, FORMATS)
+        return await replay_journal(
+            self.store, self.loader, self.territory, self.rows, FORMATS, self.touched.__setitem__
+        )
 
     def user(self, number: int) -> User:
         user_id = self.users[number]
@@ -125,6 +128,7 @@ async def test_a_journal_replays_the_same_however_it_is_sliced(
             assert place.library(number).items[GAME].installation_status == "installed"
         assert ((user.commands or {}).keys() == {an_id(number)}) == (number % 5 == 0)
         assert place.rows.is_dirty(place.users[number])
+        assert (place.users[number] in place.touched) == changed, "whose library was loaded may leave memory again"
     assert (place.rows.committed_seq, place.rows.flushed_seq) == (len(rows), 0)
 
 
