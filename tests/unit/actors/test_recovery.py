@@ -73,7 +73,12 @@ class Place:
 
     async def replay(self) -> int:
         return await replay_journal(
-            self.store, self.loader, self.territory, self.rows, FORMATS, self.touched.__setitem__
+            store=self.store,
+            loader=self.loader,
+            territory=self.territory,
+            rows=self.rows,
+            formats=FORMATS,
+            touch=self.touched.__setitem__,
         )
 
     def user(self, number: int) -> User:
