@@ -18,7 +18,7 @@ from cluster.dev.process import ProcessId, start_token
 BACK_TIMEOUT_S = 120.0
 FREEZE_S = 20.0
 RIVAL_AFTER_S = 8.0
-RIVAL_TIMEOUT_S = 60.0
+RIVAL_TIMEOUT_S = 180.0
 
 
 @dataclass(frozen=True, kw_only=True)
