@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
@@ -35,13 +36,15 @@ class Demo:
     token: str
 
 
-def make_token(settings: Settings, user_id: UUID, life_s: int = TOKEN_LIFE_S) -> str:
+def make_token(settings: Settings, user_id: UUID, life_s: int = TOKEN_LIFE_S, *, roles: Sequence[str] = ()) -> str:
     """A bearer token signed with the development secret; ``DemoError`` outside development."""
     secret = settings.auth.jwt_hs256_secret
     if not settings.is_development or secret is None:
         raise DemoError(DEVELOPMENT_ONLY)
     now = int(time.time())
     claims: dict[str, object] = {"sub": str(user_id), "iat": now, "exp": now + life_s}
+    if roles:
+        claims["roles"] = list(roles)
     if settings.auth.jwt_audience is not None:
         claims["aud"] = settings.auth.jwt_audience
     if settings.auth.jwt_issuer is not None:
