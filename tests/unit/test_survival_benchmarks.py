@@ -40,7 +40,7 @@ def test_users_of_the_others_and_of_the_killed_host_are_judged_apart() -> None:
     assert (found["others_while_away"]["p50_ms"], found["others_while_away"]["max_ms"]) == (9, 9)
     assert found["killed_while_away"]["max_ms"] == pytest.approx(2_500, abs=20)
     assert found["nobody_away"]["max_ms"] == 5
-    assert found["away_s"] == {"shortest": 2.5, "longest": 2.5}
+    assert found["away_s"] == {"shortest": 2.5, "longest": 2.5, "not_back": 0}
     assert found["others_by_kill_p99_ms"] == {"5": 9}
 
 

@@ -38,12 +38,16 @@ def judge(
             (killed if homes[number % len(homes)] == window.host_id else others).append(number)
         elif not any(kill.at_s - BEFORE_S <= at < kill.at_s for kill in kills):
             quiet.append(number)
-    away = [(kill.back_s or kill.at_s) - kill.at_s for kill in kills]
+    away = [kill.back_s - kill.at_s for kill in kills if kill.back_s is not None]
     return {
         "others_while_away": summary(record, others),
         "killed_while_away": summary(record, killed),
         "nobody_away": summary(record, quiet),
-        "away_s": {"shortest": round(min(away), 2), "longest": round(max(away), 2)} if away else {},
+        "away_s": {
+            "shortest": round(min(away, default=0.0), 2),
+            "longest": round(max(away, default=0.0), 2),
+            "not_back": len(kills) - len(away),
+        },
         "others_by_kill_p99_ms": {
             f"{kill.at_s:.0f}": summary(record, [n for n in others if kill.at_s <= n / rate < _end_s(kill)])["p99_ms"]
             for kill in kills
