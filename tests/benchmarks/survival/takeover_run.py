@@ -51,8 +51,9 @@ def read_options(arguments: list[str]) -> TakeoverOptions:
         prog="python -m tests.benchmarks takeover",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Takes about 4 minutes, and says nothing on a machine that does much else: see machine_bears_the_load. The last line of the output is JSON; the same is written to takeover.json, and "
-        "the latencies over time to takeover.png, in the output directory. Latencies are from the instant a request "
+        epilog="Takes about 4 minutes, and says nothing on a machine that does much else: see machine_bears_the_load. "
+        "The last line of the output is JSON; the same is written to takeover.json, and the latencies over time to "
+        "takeover.png, in the output directory. Latencies are from the instant a request "
         "was meant to leave; client_late_p99_ms says how much of them is the client itself.",
     )
     add = parser.add_argument
