@@ -59,6 +59,7 @@ class Curator:
         self._gone: set[CategoryId] = set()
         self._orders: list[tuple[str, UserId, bytes]] = []
         self._since = Micros(0)
+        self._traded: set[ProductId] = set()
         self.kept: dict[ItemId, Kept] = {}
         self.copy: dict[ItemId, LibraryItem] = {}
 
@@ -78,6 +79,7 @@ class Curator:
         """Orders of a product that nobody plays, and refunds of some, each now and then twice, in any order; what is
         heard of them comes one after the other, over seconds."""
         product = ProductId(self._random.randbytes(16))
+        self._traded.add(product)
         events: list[tuple[str, UserId, bytes]] = []
         owned = False
         for _ in range(self._random.randint(1, 2)):
@@ -130,8 +132,8 @@ class Curator:
             self._history.wrong(f"a change of an own item was answered {reply}")
 
     def _playable(self) -> set[ProductId]:
-        """Items of products that are never refunded."""
-        return set(self._history.products)
+        """Products that are never refunded: what is traded goes and comes back on the way to what it is in the end."""
+        return set(self._history.products) - self._traded
 
     async def _create(self) -> None:
         if len(self._categories) >= 3:
