@@ -152,7 +152,7 @@ class Supervisor:
         emptied = {node.address for node in nodes if not node.usable}
         for process in services:
             if process.info.release != self._release or process.info.node in emptied:
-                log.info("replacing a process", extra={"process": process.info.name, "was": process.info.release})
+                log.info("replacing a process", extra={"service": process.info.name, "was": process.info.release})
                 await self._control.stop_service(process.info.name)
                 await self._fleet.withdraw(process.info.process_id)
                 return

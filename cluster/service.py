@@ -29,7 +29,7 @@ from cluster.errors import ServiceError
 from cluster.fleet import with_fleet
 from cluster.settings import Settings
 from cluster.wiring import ingress, relay, supervisor
-from cluster.wiring.fleet import NODE, ray_node_address, release_of
+from cluster.wiring.fleet import NODE, ray_node_address, to_be_started
 from serve_app.ray_api import LibraryApi, LibraryRpc
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,7 @@ def start(settings: Settings, progress: Progress, release: Release = THIS_RELEAS
     What runs already under the same release and settings stays. A supervisor of another is replaced, and replaces the
     processes that it watches over one after another; Serve does the same with the doors.
     """
+    settings = to_be_started(settings)
     plain = settings.to_plain()
     progress("engine")
     _end_a_supervisor_of_another_release(settings)
@@ -96,7 +97,7 @@ def start(settings: Settings, progress: Progress, release: Release = THIS_RELEAS
 def _end_a_supervisor_of_another_release(settings: Settings) -> None:
     running = asyncio.run(with_fleet(settings, lambda fleet: fleet.processes()))
     former = latest(running).get(supervisor.NAME)
-    if former is not None and former.info.release != release_of(settings):
+    if former is not None and former.info.release != settings.cluster.release:
         with suppress(ValueError):  # it is gone already
             _stop_processes(settings, [supervisor.NAME])
 

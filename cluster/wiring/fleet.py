@@ -17,10 +17,15 @@ NODE = "node"
 """In settings: each node's own address."""
 
 
-def release_of(settings: Settings) -> str:
-    """Names what a process was started as: its release, and a digest of all its settings."""
+def to_be_started(settings: Settings) -> Settings:
+    """The settings that all processes get: ``release`` names them, too, by a digest.
+
+    It is made once, by who starts the service. A process that computed it for itself would have another one as soon as
+    newer code lay on its node, and be replaced again and again.
+    """
     digest = hashlib.sha256(json.dumps(settings.to_plain(), sort_keys=True).encode()).hexdigest()
-    return f"{settings.cluster.release}+{digest[:8]}"
+    named = settings.cluster.model_copy(update={"release": f"{settings.cluster.release}-{digest[:8]}"})
+    return settings.model_copy(update={"cluster": named})
 
 
 def ray_node_address() -> str:
@@ -39,7 +44,7 @@ def membership(settings: Settings, name: str, pool: ConnectionPool, formats: For
         process_id=uuid4().bytes,
         name=name,
         node=ray_node_address(),
-        release=release_of(settings),
+        release=settings.cluster.release,
         newest=formats.newest,
     )
     return Membership(store=PostgresFleetStore(pool), info=info, formats=formats)

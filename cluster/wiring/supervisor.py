@@ -15,7 +15,7 @@ from actors.telemetry.logs import configure_logging
 from actors.telemetry.supervisor import SupervisorCollector
 from cluster.settings import Settings
 from cluster.wiring import ingress, relay, values
-from cluster.wiring.fleet import membership, release_of
+from cluster.wiring.fleet import membership
 from persistence.postgres.fleet_store import PostgresFleetStore
 from persistence.postgres.pool import ConnectionPool
 from persistence.postgres.supervisor_store import PostgresSupervisorStore
@@ -75,7 +75,7 @@ class SupervisorProcess:
                 ],
             ),
             fleet=PostgresFleetStore(pool),
-            release=release_of(settings),
+            release=settings.cluster.release,
             initial_hosts=settings.cluster.hosts,
         )
         registry = new_registry()

@@ -13,6 +13,7 @@ from cluster.settings import Settings, SettingsError, load_settings
 from cluster.settings.fields import extra
 from cluster.settings.load import all_fields
 from cluster.settings.table import markdown
+from cluster.wiring.fleet import to_be_started
 
 ROOT = Path(__file__).parents[2]
 COMMITTED_FILE = ROOT / "configs" / "library_config.yaml"
@@ -286,3 +287,14 @@ def test_settings_never_change(empty_file: Path) -> None:
 def test_the_documentation_is_generated_from_the_model() -> None:
     committed = (ROOT / "docs" / "configuration.md").read_text()
     assert committed == markdown(), "run: python -m cluster.settings --markdown > docs/configuration.md"
+
+
+def test_what_is_started_is_named_by_its_release_and_all_its_settings() -> None:
+    """So that `library start` with another setting replaces what runs, and with the same one does not."""
+    first, again = (load_settings({**DEVELOPMENT, "LIBRARY_RELEASE": "1.2"}) for _ in range(2))
+    other = load_settings({**DEVELOPMENT, "LIBRARY_RELEASE": "1.2", "LIBRARY_HOSTS": "77"})
+    names = [to_be_started(settings).cluster.release for settings in (first, again, other)]
+    assert names[0] == names[1] != names[2]
+    assert all(name.startswith("1.2-") for name in names)
+    plain = to_be_started(first).to_plain()
+    assert Settings.from_plain(plain).cluster.release == names[0], "a process keeps the name it was started under"

@@ -1,6 +1,9 @@
 """The supervisor over machines in memory: what it starts, moves, replaces and ends, round after round."""
 
+import logging
 from collections.abc import Collection, Iterable, Mapping
+
+import pytest
 
 from actors.domain.ids import SECOND, HostId, Micros, ShardId, Term
 from actors.fleet.ports import ProcessInfo
@@ -9,6 +12,12 @@ from actors.supervisor import ControlFailed, Supervisor
 from tests.memory import MemoryDatabase, MemoryFleetStore, MemorySupervisorStore, StoreClock
 
 A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.3"
+
+
+@pytest.fixture(autouse=True)
+def log_lines_are_made(caplog: pytest.LogCaptureFixture) -> None:
+    """As in the running service: a line that cannot be made ends the supervisor."""
+    caplog.set_level(logging.INFO)
 
 
 class Machines:
