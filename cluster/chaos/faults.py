@@ -139,12 +139,15 @@ async def _outage_gcs(stage: Stage) -> str:
 async def _disk_full(stage: Stage) -> str:
     disk = stage.disk
     assert disk is not None, "the kind is skipped without a small disk"
-    await asyncio.to_thread(disk.fill)
-    try:
-        await asyncio.sleep(DISK_FULL_S)
-    finally:
-        await asyncio.to_thread(disk.free)
-    await stage.until(lambda: stage.library.stack.postgres.running and stage.library.stack.postgres.ready())
+    postgres = stage.library.stack.postgres
+    with postgres.unwatched():  # its recovery may need room too: then it stays down until there is some
+        await asyncio.to_thread(disk.fill)
+        try:
+            await asyncio.sleep(DISK_FULL_S)
+        finally:
+            await asyncio.to_thread(disk.free)
+    await asyncio.to_thread(stage.library.stack.up, [postgres.name])
+    await stage.until(lambda: postgres.running and postgres.ready())
     return f"for {DISK_FULL_S:.0f} s"
 
 

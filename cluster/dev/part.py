@@ -13,6 +13,8 @@ from __future__ import annotations
 import signal
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -100,6 +102,16 @@ class Part(ABC):
     def kill(self) -> None:
         """SIGKILL of the leading process, as a crash would be; what it leaves behind is left to `start()`."""
         self.process.kill()
+
+    @contextmanager
+    def unwatched(self) -> Iterator[None]:
+        """A watcher lets it be if it dies meanwhile, as on a disk that is full; whoever asks for this starts it again."""
+        self.process.expect_end(True)
+        try:
+            yield
+        finally:
+            if self.process.alive():
+                self.process.expect_end(False)
 
     def end_strays(self) -> None:
         """Ends what an earlier process of this part left running; first waits, since most of it leaves by itself."""

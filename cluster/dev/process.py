@@ -129,6 +129,10 @@ class ServerProcess:
         """It was ended on purpose, or is being ended right now, perhaps by another command."""
         return bool(self._state.get(self._section).get("ended", True))
 
+    def expect_end(self, expected: bool) -> None:
+        """Whether a watcher may take its end for one that was wanted."""
+        self._state.update(self._section, ended=expected)
+
     def alive(self) -> bool:
         if self._child is not None:
             self._child.poll()
