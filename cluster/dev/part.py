@@ -105,7 +105,7 @@ class Part(ABC):
 
     @contextmanager
     def unwatched(self) -> Iterator[None]:
-        """A watcher lets it be if it dies meanwhile, as on a disk that is full; whoever asks for this starts it again."""
+        """A watcher lets it be if it dies meanwhile, as on a full disk; whoever asks for this starts it again."""
         self.process.expect_end(True)
         try:
             yield
