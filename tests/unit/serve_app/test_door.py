@@ -94,7 +94,8 @@ async def test_a_door_that_was_never_opened_drains_at_once_and_is_not_healthy(ru
         door.door.check_health()
         unopened = type(door.door)(
             door.door.settings, actors=door.engine, catalog=door.engine.catalog,
-            downloads=door.engine.downloads, accounts=door.engine.accounts, history=door.engine, service_now=door.engine.service_now,
+            accounts=door.engine.accounts,
+            downloads=door.engine.downloads, history=door.engine, service_now=door.engine.service_now,
             registry=new_registry(),
         )  # fmt: skip
         with pytest.raises(RuntimeError):
