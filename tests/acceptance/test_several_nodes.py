@@ -174,11 +174,11 @@ async def test_all_processes_are_replaced_by_a_build_with_another_version_and_no
     """Journal bodies, outbox rows and frames keep the old shape until all run the new build, then change it; clients
     that try again once see no error."""
     at = cluster.load.now()
-    started = await cluster.run("tests.support.next_release", "start", LIBRARY_RELEASE="next")
-    assert started.returncode == 0, started.stdout + started.stderr
     refused = await cluster.run("tests.support.next_release", "finish")
     assert refused.returncode != 0, "old processes run"
     assert (await cluster.rows("select version from cluster_version"))[0][0] == 1
+    started = await cluster.run("tests.support.next_release", "start", LIBRARY_RELEASE="next")
+    assert started.returncode == 0, started.stdout + started.stderr
     await cluster.until(
         "select count(*) >= 9 and bool_and(newest_version = 2) from processes "
         "where seen_at > clock_timestamp() - interval '8 s'"
