@@ -7,6 +7,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -55,13 +56,17 @@ def drain(address: str, directory: Path, timeout_s: int) -> None:
     Its hosts give their users away first, and its doors finish what they are doing. Switch the node off afterwards;
     there is no way back but to let it join anew.
     """
+    from actors.ports import StoreUnavailable
     from cluster import nodes as machines
 
     settings = _connected(directory)
     machines.drain(address, timeout_s)
     deadline = time.monotonic() + timeout_s + GRACE_S
-    while left := _processes_by_node(settings)[address]:
-        if time.monotonic() > deadline:
+    left = ["what runs there could not be read"]
+    while left:
+        with suppress(StoreUnavailable):  # it is asked again, until the time is over
+            left = _processes_by_node(settings)[address]
+        if left and time.monotonic() > deadline:
             raise click.ClickException(f"after {timeout_s} s these still run on {address}: {', '.join(sorted(left))}")
         time.sleep(LOOK_EVERY_S)
     console.print(f"Nothing of the service runs on {address} any more.")
