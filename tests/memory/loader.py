@@ -11,6 +11,8 @@ from tests.memory.database import MemoryDatabase
 from tests.memory.store_faults import Operation
 
 READ = Operation("read")
+READ_SHARD = Operation("read_shard")
+"""One of the many reads, one right after the other, with which a takeover loads the live sessions."""
 
 
 class MemoryEntityLoader:
@@ -21,7 +23,7 @@ class MemoryEntityLoader:
     async def live_sessions(self, shards: Sequence[ShardId]) -> list[tuple[UserId, LiveSession]]:
         wanted = set(shards)
         return await self._database.unlocked(
-            READ,
+            READ_SHARD,
             lambda: [
                 (user_id, session)
                 for user_id, session in self._tables.sessions.values()

@@ -10,7 +10,16 @@ from msgspec import Struct
 from actors.domain.ids import HostId
 
 OperationKind = Literal[
-    "take_over", "replay", "append", "check_fence", "recover_journal", "flush", "recover_flush", "read", "write"
+    "take_over",
+    "replay",
+    "append",
+    "check_fence",
+    "recover_journal",
+    "flush",
+    "recover_flush",
+    "read",
+    "read_shard",
+    "write",
 ]
 
 

@@ -47,7 +47,8 @@ class Attempt(Struct, kw_only=True, eq=False):
 
 
 class Player:
-    """One user with one or two devices."""
+    """One user with one or two devices. Some users only play, so that what is at the heart of the engine is not thinned
+    out by all that others do beside it."""
 
     def __init__(self, world: World, number: int, random: Random) -> None:
         self._world = world
@@ -61,8 +62,9 @@ class Player:
         self.silences = 0
         self.stop = asyncio.Event()
         self._attempts: list[Attempt] = []
-        self._luggage = Luggage(self.history, self._ask, random, self.stop)
         self._played: list[ProductId] = []
+        self._luggage = Luggage(self.history, self._played, self._ask, random, self.stop)
+        self._travels, self._curates, self._watches = (random.random() < odds for odds in (0.4, 0.4, 0.6))
         self.curator = Curator(world, self.history, Random(random.random()), self._ask, self.stop)
 
     def buy(self) -> None:
@@ -85,7 +87,11 @@ class Player:
     async def live(self) -> None:
         self.buy()
         devices = [self._device(f"device-{number}") for number in range(self._random.randint(1, 2))]
-        await asyncio.gather(*devices, self._watch(), self.curator.live())
+        if self._watches:
+            devices.append(self._watch())
+        if self._curates:
+            devices.append(self.curator.live())
+        await asyncio.gather(*devices)
 
     async def _watch(self) -> None:
         """The library is open on a screen that is impatient: it takes what is there when the host does not answer."""
@@ -99,9 +105,9 @@ class Player:
             told = await self._start(product, device)
             if told is not None:
                 await self._play(told)
-                if self._random.random() < 0.3:
+                if self._travels and self._random.random() < 0.4:
                     await self._luggage.bring(told)
-            if self._random.random() < 0.2:
+            if self._travels and self._random.random() < 0.3:
                 await self._luggage.deliver_again()
             over = [one for one in self.history.sessions.values() if one.ended is not None and one.command_id]
             if over and self._random.random() < 0.3:
@@ -159,7 +165,7 @@ class Player:
                 return
             if self._random.random() < 0.5:
                 await self._look_at(told)
-            if self._random.random() < 0.15:
+            if self._travels and self._random.random() < 0.2:
                 await self._luggage.bring(told)
         if self._random.random() < 0.15:
             told.may_have_ended = True
@@ -178,7 +184,7 @@ class Player:
     async def _beat(self, told: Told) -> bool:
         """Until the beat is answered; False when the session is over."""
         while True:
-            if self._random.random() < 0.2:
+            if self._travels and self._random.random() < 0.4:
                 reply = await self._beat_with_others(told)
             else:
                 reply = await self._ask(Heartbeat(told.session_id))

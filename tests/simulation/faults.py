@@ -12,6 +12,9 @@ from tests.memory.store_faults import Fate, Operation
 from tests.simulation.network import Network
 from tests.simulation.world import World
 
+SHARD_READ_SHARE = 1 / 64
+"""All the reads with which a takeover loads its shards go wrong about as often as a few other operations."""
+
 
 class Weather(Struct, kw_only=True):
     """How the store treats each operation: chances, and how long it takes (seconds)."""
@@ -159,12 +162,13 @@ class Trouble:
 
     async def _fate(self, operation: Operation) -> Fate:
         weather, fates = self._weather, self._fates
-        await asyncio.sleep(fates.uniform(1e-4, 3e-3))
-        if fates.random() < weather.slow:
+        share = SHARD_READ_SHARE if operation.kind == "read_shard" else 1.0
+        await asyncio.sleep(share * fates.uniform(1e-4, 3e-3))
+        if fates.random() < share * weather.slow:
             await asyncio.sleep(fates.uniform(0.1, 2.0))
         if weather.refuse_commits and operation.kind in ("append", "flush"):
             return Fate.REFUSED
-        if fates.random() < weather.lost:
+        if fates.random() < share * weather.lost:
             return fates.choice((Fate.LOST_BEFORE, Fate.LOST_AFTER))
         if operation.kind in ("append", "flush") and fates.random() < weather.refused:
             return Fate.REFUSED

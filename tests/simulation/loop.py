@@ -70,10 +70,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         cancelled: list[asyncio.TimerHandle] = []
 
         def due() -> None:
+            """Also for one that waited until its process was thawed: what was cancelled meanwhile does not run."""
             if not cancelled[0].cancelled():
-                self._guarded(process, callback, args, context)
+                callback(*args)
 
-        handle = super().call_at(when, due, context=context)
+        handle = super().call_at(when, self._guarded, process, due, (), context, context=context)
         cancelled.append(handle)
         return handle
 

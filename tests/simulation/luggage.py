@@ -1,7 +1,7 @@
 """What a player's devices recorded while nobody heard them, and bring when they are back: sometimes more than once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
 from actors.domain.commands import AddOfflineSessions, OfflinePlay
@@ -16,11 +16,14 @@ Ask = Callable[[AddOfflineSessions, CommandId | None], Awaitable[Reply | None]]
 
 
 class Luggage:
-    """One user's. Times lie around those that the service has told, so that they overlap with all other play; they end
-    no later than what it has told, so that none is in the future."""
+    """One user's, of products ``played``, which are never refunded. Times lie around those that the service has told,
+    so that they overlap with all other play; they end no later than what it has told, so that none is in the future."""
 
-    def __init__(self, history: History, ask: Ask, random: Random, stop: asyncio.Event) -> None:
+    def __init__(
+        self, history: History, played: Sequence[ProductId], ask: Ask, random: Random, stop: asyncio.Event
+    ) -> None:
         self._history = history
+        self._played = played
         self._ask = ask
         self._random = random
         self._stop = stop
@@ -55,7 +58,7 @@ class Luggage:
         end = Micros(told.last_accepted - self._random.choice((0, 0, self._random.randint(0, AROUND_US))))
         begin = Micros(end - self._random.randint(1, 2 * AROUND_US))
         client_id = ClientSessionId(self._random.randbytes(16))
-        product: ProductId = self._random.choice((told.product_id, self._random.choice(self._history.products)))
+        product: ProductId = self._random.choice((told.product_id, self._random.choice(self._played)))
         return OfflinePlay(offline_session_id(self._history.user_id, client_id), client_id, product, begin, end)
 
     async def _answered(self, command: AddOfflineSessions, command_id: CommandId | None) -> OfflineResults | None:

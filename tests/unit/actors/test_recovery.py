@@ -205,7 +205,7 @@ async def test_shards_that_came_before_the_store_went_away_are_kept() -> None:
     """The others are loaded again: the caller sees which are still missing."""
     place = Place(10)
     handed: list[ShardId] = []
-    place.database.faults.plan("read", *([Fate.PROCEED] * 5), Fate.LOST_AFTER)
+    place.database.faults.plan("read_shard", *([Fate.PROCEED] * 5), Fate.LOST_AFTER)
     with pytest.raises(StoreUnavailable):
         await load_shards(place.loader, place.territory, lambda shard, _: handed.append(shard.shard_id))
     before = len(handed)
