@@ -72,6 +72,11 @@ def test_everything_comes_up_side_by_side_and_nothing_is_left_by_down(stack: Dev
         "DOWNLOAD_SERVICE_GRPC_ADDR",
         "ACCOUNT_SERVICE_GRPC_ADDR",
         "RAY_ADDRESS",
+        "LIBRARY_GRPC_CERTIFICATE_FILE",
+        "LIBRARY_GRPC_KEY_FILE",
+        "LIBRARY_GRPC_CLIENT_CA_FILE",
+        "LIBRARY_GRPC_READERS",
+        "LIBRARY_GRPC_GAME_SERVERS",
     }
     pids = [part.pid for part in stack.parts if part.pid is not None]
     assert len(sessions(pids)) > len(pids)
