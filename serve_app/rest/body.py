@@ -6,11 +6,15 @@ import msgspec
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from actors.domain.commands import UseKey
 from actors.domain.ids import CommandId, UserId
+from actors.domain.replies import Done
 from serve_app.fast_path import ClientGone
 from serve_app.idempotency import HEADER, command_id_of
 from serve_app.negotiation import check_body_type
+from serve_app.outcomes import raise_for
 from serve_app.reading import read_body
+from serve_app.rest.services import Services, trace_id
 
 T = TypeVar("T")
 
@@ -27,6 +31,20 @@ async def key_of(request: Request, user_id: UserId) -> CommandId | None:
     if HEADER not in dict(request.scope["headers"]):
         return None
     return command_id_of(request.scope["headers"], user_id, request.scope, await raw_body_of(request))
+
+
+async def use_key(services: Services, user_id: UserId, request: Request) -> CommandId | None:
+    """``key_of`` a request that the user's actor does not do itself: the key is noted there, so that another request
+    with it is refused before anything is done."""
+    key = await key_of(request, user_id)
+    if key is None:
+        return None
+    reply = await services.actors.call(
+        user_id, UseKey(), timeout_s=services.command_timeout_s, command_id=key, trace=trace_id(request)
+    )
+    if not isinstance(reply, Done):
+        raise_for(reply)
+    return key
 
 
 async def raw_body_of(request: Request) -> bytes:

@@ -9,16 +9,16 @@ from fastapi import APIRouter, Depends, Request, Response
 from msgspec.structs import replace
 
 from actors.catalog import CatalogUnavailable, Product
-from actors.domain.commands import AddFreeProduct, UseKey
+from actors.domain.commands import AddFreeProduct
 from actors.domain.ids import CommandId, ProductId, UserId, format_id
-from actors.domain.replies import Done, OneItem
+from actors.domain.replies import OneItem
 from actors.neighbours import InstallRefused, NeighbourUnavailable
 from serve_app.bodies import BASE, Document, item_body
 from serve_app.errors import ApiError
 from serve_app.library_bodies import ItemCreationRequest
 from serve_app.outcomes import json_answer, raise_for
 from serve_app.reading import invalid_body, plain, read_body_id
-from serve_app.rest.body import body_of, key_of
+from serve_app.rest.body import body_of, key_of, use_key
 from serve_app.rest.items import ITEMS_PATH, one_item
 from serve_app.rest.openapi_library import ITEM_ADD, ITEM_INSTALL
 from serve_app.rest.route import guarded_route, response
@@ -75,18 +75,6 @@ def item_actions_router(services: Services) -> APIRouter:
         return response(json_answer(202, encode(Document(item_body(shown)))))
 
     return router
-
-
-async def use_key(services: Services, user_id: UserId, request: Request) -> None:
-    """For a request that may be repeated without harm: its key is noted, so that another request with it is told."""
-    key = await key_of(request, user_id)
-    if key is None:
-        return
-    reply = await services.actors.call(
-        user_id, UseKey(), timeout_s=services.command_timeout_s, command_id=key, trace=trace_id(request)
-    )
-    if not isinstance(reply, Done):
-        raise_for(reply)
 
 
 async def free_product(services: Services, product_id: ProductId) -> Product:

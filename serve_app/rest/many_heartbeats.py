@@ -8,17 +8,16 @@ import msgspec
 from fastapi import APIRouter, Request, Response
 from msgspec import UNSET
 
-from actors.domain.commands import UseKey
-from actors.domain.ids import CommandId, SessionId, UserId, format_id, format_time, parse_id
-from actors.domain.replies import Done, HeartbeatCounted, Refused, Reply
+from actors.domain.ids import SessionId, UserId, format_id, format_time, parse_id
+from actors.domain.replies import HeartbeatCounted, Refused, Reply
 from serve_app.auth import GAME_SERVER
 from serve_app.batch_bodies import BeatData, BeatResult, BeatResults, BeatsRequest, CountedAttributes
 from serve_app.bodies import BASE
 from serve_app.errors import Language, error_objects, language_of
 from serve_app.many_heartbeats import Beat, beat_many
-from serve_app.outcomes import error_of, json_answer, raise_for
+from serve_app.outcomes import error_of, json_answer
 from serve_app.reading import read_body_id
-from serve_app.rest.body import body_of, key_of
+from serve_app.rest.body import body_of, use_key
 from serve_app.rest.openapi import MANY_HEARTBEATS
 from serve_app.rest.route import guarded_route, response
 from serve_app.rest.services import Services, caller, no_parameters, trace_id
@@ -40,13 +39,11 @@ def many_heartbeats_router(services: Services) -> APIRouter:
         asked = (await body_of(request, decoder)).data
         beats = [_beat(one, n, user_id) for n, one in enumerate(asked)]
         allowed = [beat for beat in beats if beat is not None and (for_everybody or beat.user_id == user_id)]
+        key = await use_key(services, user_id, request)
         reply_of: dict[Beat, Reply] = {}
         if not for_everybody:
-            reply_of = {beat: TOO_FAST for beat in allowed if not _admits(services, beat)}
+            reply_of = {beat: TOO_FAST for beat in dict.fromkeys(allowed) if not _admits(services, beat)}
             allowed = [beat for beat in allowed if beat not in reply_of]
-        key = await key_of(request, user_id)
-        if key is not None:
-            await _use_key(services, user_id, key, request)
         replies = await beat_many(
             services.actors, allowed, timeout_s=services.command_timeout_s, trace=trace_id(request), key=key
         )
@@ -63,15 +60,6 @@ def many_heartbeats_router(services: Services) -> APIRouter:
 
 def _admits(services: Services, beat: Beat) -> bool:
     return services.rates.admits_beat(beat.user_id, format_id(beat.session_id).encode())
-
-
-async def _use_key(services: Services, user_id: UserId, key: CommandId, request: Request) -> None:
-    """Refuses a key of another request before anything is done."""
-    reply = await services.actors.call(
-        user_id, UseKey(), timeout_s=services.command_timeout_s, command_id=key, trace=trace_id(request)
-    )
-    if not isinstance(reply, Done):
-        raise_for(reply)
 
 
 def _beat(one: BeatData, n: int, user_id: UserId) -> Beat | None:

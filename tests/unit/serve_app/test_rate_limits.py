@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -111,6 +112,26 @@ async def test_a_user_who_asks_too_fast_is_told_when_to_come_back(slow: OpenDoor
     assert (await slow.rest_client.post(beat, headers=bearer())).status_code == 429, "by the documented route too"
     assert len(slow.engine.calls) == calls
     assert (await slow.client.get(f"{BASE}/items", headers=bearer(OTHER_USER))).status_code == 200
+
+
+async def test_neither_repeats_nor_a_refused_call_cost_beats(run_dir: Path) -> None:
+    """R-SEC-4, R-PT-7: what beats once takes one token, and a call whose key is another request's takes none."""
+    two_beats = RateSettings(beats_per_s=0.01, beats_burst=2, beat_gap_s=100)
+    async with open_door(run_dir, rates=two_beats) as door:
+        mine = {"type": "playtimeHeartbeat", "id": await door.start_session()}
+
+        async def ask(mentions: int, key: str) -> httpx.Response:
+            headers = {**bearer(), "idempotency-key": key}
+            return await door.client.post(
+                f"{BASE}/playtime/heartbeats", json={"data": [mine] * mentions}, headers=headers
+            )
+
+        first = await ask(6, "one")
+        refused = [(await ask(1, "one")).status_code for _ in range(3)]
+        second = await ask(1, "two")
+    assert all("attributes" in one for one in first.json()["data"]), first.text
+    assert refused == [422, 422, 422]
+    assert "attributes" in second.json()["data"][0], second.text
 
 
 def test_the_error_says_for_how_long() -> None:
