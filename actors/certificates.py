@@ -49,7 +49,14 @@ class Pem(Struct, frozen=True, kw_only=True):
 
 
 class BadCertificate(Exception):
-    """The files cannot be used: the operator's to mend. Nothing secret in the text."""
+    """The files cannot be used: the operator's to mend. Nothing secret in the text.
+
+    ``stays``: not before they change.
+    """
+
+    def __init__(self, reason: str, *, stays: bool = False) -> None:
+        super().__init__(reason)
+        self.stays = stays
 
 
 class Certificates:
@@ -72,14 +79,17 @@ class Certificates:
         self._take(stamp, *self._read(stamp))
 
     async def refresh(self) -> bool:
-        """Whether other certificates are used from now on. What cannot be used is logged once and changes nothing."""
+        """Whether other certificates are used from now on. What cannot be used is logged and changes nothing; files
+        that are wrong in themselves are looked at again when they have changed, all others at the next look."""
+        stamp: Stamp | None = None
         try:
             stamp = await asyncio.to_thread(self._look)
             if stamp in (self._stamp, self._refused):
                 return False
-            self._refused = stamp
             read = await asyncio.to_thread(self._read, stamp)
         except BadCertificate as bad:
+            if bad.stays:
+                self._refused = stamp
             log.error("new certificate not usable, keeping the one in use: %s", bad)
             return False
         self._take(stamp, *read)
@@ -126,14 +136,16 @@ class Certificates:
 
     def _read(self, stamp: Stamp) -> tuple[Pem, ssl.SSLContext, ssl.SSLContext]:
         if any(size > MAX_FILE_BYTES for _, size, _ in stamp):
-            raise BadCertificate("a file is too large")
+            raise BadCertificate("a file is too large", stays=True)
         try:
             files = self.files
             ca = None if files.ca is None else files.ca.read_bytes()
             pem = Pem(certificate=files.certificate.read_bytes(), key=files.key.read_bytes(), ca=ca)
             made = pem, self._server_context(), self._client_context()
         except (OSError, ssl.SSLError, ValueError) as error:
-            raise BadCertificate(f"{self.files.certificate}, {self.files.key}: {error}") from None
+            whole = self._look() == stamp
+            stays = whole and (isinstance(error, ssl.SSLError) or not isinstance(error, OSError))
+            raise BadCertificate(f"{self.files.certificate}, {self.files.key}: {error}", stays=stays) from None
         if self._look() != stamp:
             raise BadCertificate("the files are being replaced")
         return made

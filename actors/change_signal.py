@@ -26,8 +26,10 @@ class ChangeSignal:
             return True
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[waiter] = None
-        done, _ = await asyncio.wait({waiter}, timeout=timeout_s)
-        self._waiting.pop(waiter, None)
+        try:
+            done, _ = await asyncio.wait({waiter}, timeout=timeout_s)
+        finally:
+            self._waiting.pop(waiter, None)
         return bool(done)
 
 

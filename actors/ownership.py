@@ -64,6 +64,7 @@ class Ownership:
         self._strangers: list[Pending] = []
         self._loaded: deque[tuple[Shard, Sequence[tuple[UserId, LiveSession]]]] = deque()
         self._gifts: dict[ShardId, ShardGift] = {}
+        self._given = 0
 
     def park(self, pending: Pending) -> None:
         """A command of a shard that is not served now: it waits for the shard, or for a reading that says whose it is.
@@ -128,6 +129,7 @@ class Ownership:
             if gift.shard_id in given:
                 parked, shard.parked = shard.parked, []
                 self._territory.forget(shard)
+                self._given += 1
                 self._answer_all(parked, WrongShard(Term(gift.term + 1)))
             else:
                 shard.lifecycle.move(ShardState.SERVING)
@@ -148,12 +150,17 @@ class Ownership:
             await asyncio.sleep(READ_PAUSE_S)
 
     async def _read(self) -> None:
-        strangers = self._take_strangers()
+        strangers, given = self._take_strangers(), self._given
         try:
             owners = await self._store.read_shards()
         except StoreUnavailable:
             self._strangers = strangers + self._strangers
             raise
+        if self._given != given:
+            # A reading from before a gift would say that the shard is ours: to serve it again would make two owners.
+            self._strangers = strangers + self._strangers
+            self._asked.set()
+            return
         new = self._compare(owners)
         for pending in strangers:
             if (shard := self._territory.get(pending.shard_id)) is None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from msgspec import Struct
 
+from actors.certificates import CHECK_S
 from actors.change_signal import ChangeSignal
 from actors.domain.commands import Command
 from actors.domain.ids import SHARD_COUNT, CommandId, HostId, ShardId, UserId, shard_of
@@ -22,6 +23,7 @@ from actors.link.client import DoorLink, LinkBroken, OnReply, connect
 from actors.link.handshake import Credentials, Rejected, Role
 from actors.ports import ClusterMap, ClusterMapReader, HostAddress, ShardOwner, StoreUnavailable
 from actors.release import release_formats
+from actors.supervised import supervised
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +77,7 @@ class Router:
         self._asked = asyncio.Event()
         self._changed = ChangeSignal()
         self._task: asyncio.Task[None] | None = None
+        self._renewal: asyncio.Task[None] | None = None
         self._loop_time = asyncio.get_running_loop().time
         self.metrics = RouterMetrics()
         self._was_complete = False
@@ -91,10 +94,12 @@ class Router:
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._follow_map())
+        if (certificates := self._credentials.certificates) is not None:
+            self._renewal = asyncio.create_task(supervised("link certificate", certificates.refresh, CHECK_S))
 
     async def close(self) -> None:
         """Ends every link; what is outstanding fails."""
-        tasks = [task for task in (self._task, *self._connecting.values()) if task is not None]
+        tasks = [task for task in (self._task, self._renewal, *self._connecting.values()) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -133,18 +138,19 @@ class Router:
         deadline = asyncio.get_running_loop().time() + timeout_s
         shard_id = shard_of(user_id)
         lost: DoorLink | None = None
+        in_doubt = False
         deaths = 0
         while True:
             owner = self._map.shards.get(shard_id)
             link = None if owner is None else self._links.get(owner.host_id)
             if owner is None or link is None:
                 if not await self._wait_for_change(deadline, self._changed.version):
-                    return self._give_up("no host serves this user now", unknown=lost is not None or deaths > 0)
+                    return self._give_up("no host serves this user now", unknown=in_doubt)
                 continue
             if link.congested or link.outstanding >= self._limits.per_link:
                 return Overloaded("link")
             if lost is not None and (lost.host_id, lost.epoch) != (link.host_id, link.epoch):
-                deaths += 1
+                deaths += lost.host_id == link.host_id  # the shard moving on meanwhile is no death
                 lost = None
                 if deaths >= MAX_DEATHS:
                     return self._give_up("its host died under it, twice", unknown=True, suspect=True)
@@ -154,16 +160,16 @@ class Router:
                     user_id, command, term=owner.term, deadline=deadline, command_id=command_id, trace=trace
                 )
             except LinkBroken:
-                lost = link
+                lost, in_doubt = link, True
                 self.metrics.resent += 1
                 continue
             if not isinstance(reply, WrongShard):
-                if isinstance(reply, Overloaded | Unavailable) and (lost is not None or deaths):
+                if isinstance(reply, Overloaded | Unavailable) and in_doubt:
                     return self._give_up(f"an attempt before was lost, and now: {reply}", unknown=True)
                 return reply
             self.metrics.wrong_shard += 1
             if not await self._wait_for_newer(shard_id, owner, deadline, version):
-                return self._give_up("the user's shard is on its way", unknown=lost is not None or deaths > 0)
+                return self._give_up("the user's shard is on its way", unknown=in_doubt)
 
     def _give_up(self, reason: str, *, unknown: bool, suspect: bool = False) -> Unavailable:
         self.metrics.gave_up += 1

@@ -5,8 +5,11 @@ keep every other user of the process waiting (promise 7).
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
+
+log = logging.getLogger(__name__)
 
 PER_TURN = 64
 """A call that is woken costs about 30 µs until it waits again or is sent: 2 ms a turn."""
@@ -29,7 +32,10 @@ class Turns:
 
     def _run(self) -> None:
         for _ in range(min(PER_TURN, len(self._due))):
-            self._due.popleft()()
+            try:
+                self._due.popleft()()
+            except Exception:  # those behind it would never learn what they wait for
+                log.exception("a callback failed")
         if self._due:
             asyncio.get_running_loop().call_soon(self._run)
         else:

@@ -21,6 +21,7 @@ from actors.copies.answering import LibraryPages
 from actors.copies.ports import CopyReader
 from actors.history import SessionHistory
 from actors.ports import Accounts, Catalog, Downloads
+from actors.supervised import supervised
 from actors.telemetry.exposition import MetricsSocket
 from actors.telemetry.logs import LogBudget
 from actors.telemetry.merge import NodeMetrics
@@ -38,7 +39,6 @@ from serve_app.rest.app import rest_app
 from serve_app.rest.services import Services
 from serve_app.session_calls import SessionCalls
 from serve_app.settings import DoorSettings
-from serve_app.supervised import supervised
 from serve_app.wire import Wire
 
 _log = logging.getLogger(__name__)

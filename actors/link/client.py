@@ -248,8 +248,6 @@ async def connect(
     certificates = credentials.certificates
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            if certificates is not None:
-                await certificates.refresh()
             _, link = await loop.create_connection(
                 lambda: DoorLink(
                     credentials=credentials,

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from actors.certificates import CHECK_S
 from actors.domain.ids import Epoch, HostId, shard_of
 from actors.domain.replies import Overloaded, Reply, Unavailable
 from actors.formats import Format, Formats
@@ -20,6 +21,7 @@ from actors.link.frames import MAX_FRAME_BYTES, BadFrame, FrameProtocol, Kind, e
 from actors.link.handshake import Credentials, Hello, Rejected, Role, decode_proof, new_hello, verify
 from actors.mailbox import Mailbox, Pending
 from actors.release import release_formats
+from actors.supervised import supervised
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,9 @@ HANDSHAKE_TIMEOUT_S = 3.0
 SILENCE_S = 10.0
 """A peer pings every second; one that was silent for so long is gone."""
 SILENCE_CHECK_S = 1.0
+PATIENT_S = 1.0
+"""Who hangs up sooner, before the handshake is over, was no door that waited for this host: a probe of the port must
+not keep sessions from timing out."""
 
 
 class LinkEvents(Protocol):
@@ -64,7 +69,7 @@ class LinkServer:
         self.loop_time: Callable[[], float] = asyncio.get_running_loop().time
         self.links: dict[HostLink, None] = {}
         self._server: asyncio.Server | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def listen(self, address: str, advertised: str | None = None) -> str:
         """Binds a free port of ``address``; returns ``host:port`` for others to reach it by, at ``advertised`` if that
@@ -77,7 +82,9 @@ class LinkServer:
             ssl=None if certificates is None else certificates.server_context,
             ssl_handshake_timeout=None if certificates is None else HANDSHAKE_TIMEOUT_S,
         )
-        self._task = asyncio.create_task(self._watch())
+        self._tasks = [asyncio.create_task(self._watch())]
+        if certificates is not None:
+            self._tasks.append(asyncio.create_task(supervised("link certificate", certificates.refresh, CHECK_S)))
         port = self._server.sockets[0].getsockname()[1]
         return f"{advertised or address}:{port}"
 
@@ -87,8 +94,8 @@ class LinkServer:
 
     async def close(self) -> None:
         """Stops listening and closes every link, after what was written has gone."""
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
         if self._server is not None:
             self._server.close()
         for link in list(self.links):
@@ -98,8 +105,6 @@ class LinkServer:
         """Ends links whose peer is silent, unless they are paused: what the peer says is waiting in the socket then."""
         while True:
             await asyncio.sleep(SILENCE_CHECK_S)
-            if self.credentials.certificates is not None:
-                await self.credentials.certificates.refresh()
             now = self.loop_time()
             for link in list(self.links):
                 if not link.paused and now - link.heard_at > (SILENCE_S if link.role else HANDSHAKE_TIMEOUT_S):
@@ -117,7 +122,9 @@ class HostLink(FrameProtocol):
         self._outstanding = 0
         self.paused = False
         self.role: Role | None = None
-        self.heard_at = server.loop_time()
+        self._rejected = False
+        self._began = server.loop_time()
+        self.heard_at = self._began
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -130,7 +137,7 @@ class HostLink(FrameProtocol):
             return
         if self.role == "door":
             self._server.events.door_lost()
-        elif self.role is None:
+        elif self.role is None and not self._rejected and self._server.loop_time() - self._began >= PATIENT_S:
             self._server.events.door_missed()
 
     def on_frame(self, kind: int, body: memoryview, form: Format) -> None:
@@ -165,6 +172,7 @@ class HostLink(FrameProtocol):
             welcome = verify(server.credentials, self._hello, proof, server.host_id, server.epoch)
         except Rejected as rejected:
             log.warning("a link was rejected", extra={"reason": str(rejected)})
+            self._rejected = True
             self.send(Kind.REJECT, encode(str(rejected)))
             self.transport.close()
             return

@@ -15,6 +15,7 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry
 
 from actors.certificates import CHECK_S, Certificates
+from actors.supervised import supervised
 from actors.telemetry.logs import LogBudget
 from serve_app.auth import Authenticator
 from serve_app.door import LoadMeter, listen
@@ -28,7 +29,6 @@ from serve_app.rpc.services.everything import everything
 from serve_app.rpc.services.health import Health
 from serve_app.rpc.servicing import Servicing
 from serve_app.rpc.settings import RpcSettings
-from serve_app.supervised import supervised
 
 _log = logging.getLogger(__name__)
 

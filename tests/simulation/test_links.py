@@ -1,7 +1,9 @@
 """Links over a slow network, in virtual time: what `library chaos` found, each as small as it gets."""
 
 import asyncio
+from collections.abc import Coroutine
 from random import Random
+from typing import Any, TypeVar
 
 import pytest
 
@@ -14,6 +16,7 @@ from actors.release import release_formats
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Network
 
+T = TypeVar("T")
 SECRET = Credentials(cluster="test", secret=b"s" * 32)
 
 
@@ -68,10 +71,14 @@ async def link(heard: Heard) -> DoorLink:
 
 
 def run(heard: Heard, hello_s: float) -> DoorLink:
-    loop = VirtualLoop(SlowHello(hello_s))
+    return run_in(SlowHello(hello_s), link(heard))
+
+
+def run_in(network: Network, main: Coroutine[Any, Any, T]) -> T:
+    loop = VirtualLoop(network)
     asyncio.set_event_loop(loop)
     try:
-        return loop.run_until_complete(link(heard))
+        return loop.run_until_complete(main)
     finally:
         loop.abandon()
         asyncio.set_event_loop(None)
@@ -90,3 +97,23 @@ def test_a_host_knows_that_a_door_tried_in_vain() -> None:
     with pytest.raises(LinkBroken):
         run(heard, hello_s=1.1 * CONNECT_TIMEOUT_S)
     assert heard.events == ["missed"]
+
+
+@pytest.mark.parametrize("stays_s", [0.0, 0.5])
+def test_a_probe_of_the_port_is_no_door(stays_s: float) -> None:
+    """R-PT-3: whoever can reach the port must not keep sessions from timing out."""
+    heard = Heard()
+
+    async def probe() -> None:
+        server = LinkServer(credentials=SECRET, host_id=HostId(0), max_commands_per_link=100)
+        address = await server.listen("memory")
+        server.open(Epoch(1), Mailbox(MailboxLimits()), heard)
+        _, port = address.rsplit(":", 1)
+        transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, "memory", int(port))
+        await asyncio.sleep(stays_s)
+        transport.close()
+        await asyncio.sleep(1)
+        await server.close()
+
+    run_in(SlowHello(0.001), probe())
+    assert heard.events == []

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -125,3 +126,26 @@ def test_what_cannot_be_used_at_the_start_is_said(tmp_path: Path) -> None:
         Certificates(CertificateFiles(certificate=certificate, key=key)).load()
     with pytest.raises(BadCertificate, match="No such file"):
         Certificates(CertificateFiles(certificate=certificate, key=tmp_path / "none")).load()
+
+
+async def test_a_look_that_was_cut_short_or_could_not_read_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R-SEC-3: only files that are wrong in themselves wait for other ones."""
+    authority = Authority(tmp_path, "ours")
+    certificate, key = authority.issue("door")
+    certificates = Certificates(CertificateFiles(certificate=certificate, key=key))
+    certificates.load()
+    authority.issue("door")
+    read = certificates._read
+
+    def full(_stamp: object) -> object:
+        raise BadCertificate("too many open files")
+
+    monkeypatch.setattr(certificates, "_read", full)
+    assert not await certificates.refresh()
+    monkeypatch.setattr(certificates, "_read", lambda stamp: (time.sleep(0.2), read(stamp))[1])
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await certificates.refresh()
+    assert await certificates.refresh()

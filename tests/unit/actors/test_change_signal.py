@@ -77,3 +77,23 @@ async def test_who_waits_too_long_is_told_so_and_forgotten() -> None:
     signal.set()
     await asyncio.sleep(0)
     assert woken == []
+
+
+async def test_a_waiter_that_gives_up_is_forgotten() -> None:
+    """Promise 6: callers that are cancelled while a host stays away leave nothing behind."""
+    signal = ChangeSignal()
+    tasks = await waiting(signal, 100, [])
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert not signal._waiting
+
+
+async def test_a_callback_that_fails_keeps_nobody_behind_it_waiting() -> None:
+    called: list[int] = []
+    turns = Turns()
+    turns.add([lambda: 1 / 0, *(partial(called.append, number) for number in range(PER_TURN + 5))])
+    await asyncio.sleep(0.01)
+    turns.add([partial(called.append, -1)])
+    await asyncio.sleep(0.01)
+    assert len(called) == PER_TURN + 6

@@ -234,14 +234,17 @@ async def test_a_link_over_tls_takes_only_those_of_its_own_authority(tmp_path: P
         assert isinstance(await router.call(USER, PURCHASE, timeout_s=0.5), Unavailable)
         await router.close()
     assert len(host.mailbox) == 0
-    router = Router(reader=host, credentials=over_tls(ours, "door"), role="door", limits=RouterLimits())
+    door = over_tls(ours, "door")
+    router = Router(reader=host, credentials=door, role="door", limits=RouterLimits())
     router.start()
     for _ in range(2):
         call = await ask(router, host)
         host.answer(Done())
         assert await call == Done()
-        ours.issue("door")
-        ours.issue("host")
+        for end, name in ((door, "door"), (host.credentials, "host")):
+            ours.issue(name)
+            assert end.certificates is not None
+            assert await end.certificates.refresh()
         host.cut()
     await router.close()
     await host.die()

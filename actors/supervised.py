@@ -1,4 +1,4 @@
-"""Background work of a door that must not end, whatever goes wrong in between."""
+"""Background work that must not end, whatever goes wrong in between."""
 
 import asyncio
 import logging
