@@ -139,7 +139,7 @@ class Trial:
                 token=lambda user_id: make_token(settings, user_id),
             )
             leaving.push_async_callback(crowd.abandon)
-            trial = cls(options, stage, crowd, calls, _evidence(library, settings, kafka))
+            trial = cls(options, stage, crowd, calls, evidence_of(library))
             say(f"{len(crowd.clients):,} users buy a game and begin to play")
             await crowd.arrive()
             await trial._until(lambda: crowd.live >= options.sessions, CROWD_TIMEOUT_S, "too few sessions are live")
@@ -296,10 +296,12 @@ def _direct_kafka(library: RunningLibrary, settings: Settings) -> KafkaConnectio
     return replace(values.kafka_connection(settings), brokers=library.stack.kafka.address())
 
 
-def _evidence(library: RunningLibrary, settings: Settings, kafka: KafkaConnection) -> Evidence:
+def evidence_of(library: RunningLibrary) -> Evidence:
+    """Of a service that runs."""
+    settings = library.settings()
     return Evidence(
         library.stack.postgres.dsn(),
-        kafka,
+        _direct_kafka(library, settings),
         events=settings.kafka.topic_library_events,
         dead_letters=settings.kafka.topic_dead_letters,
         group=settings.kafka.consumer_group,

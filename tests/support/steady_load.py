@@ -156,6 +156,19 @@ class SteadyLoad:
         finally:
             await self.http.close()
 
+    async def abandon(self) -> None:
+        """Whatever is left of it ends, unasked."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.http.close()
+
+    def raise_what_a_player_met(self) -> None:
+        """That must not be, if any did."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
+
     def door(self, number: int) -> str:
         """As a load balancer chooses: not one that nobody answered at a moment ago, unless there is no other."""
         now = self.now()
@@ -166,8 +179,12 @@ class SteadyLoad:
         self._avoided[door] = self.now() + 2.0
 
     async def stopped_within(self, seconds: float) -> bool:
-        await asyncio.wait({asyncio.ensure_future(self.stopping.wait())}, timeout=seconds)
-        return self.stopping.is_set()
+        try:
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def failures_since(self, at: float) -> list[str]:
         return [what for when, what in self.failures if when >= at]
@@ -180,8 +197,6 @@ class SteadyLoad:
         """Seconds from ``at`` until every player had an answer to a call that was sent later."""
         async with asyncio.timeout(timeout_s):
             while any(player.answered_at < at for player in self.players):
-                for task in self._tasks:
-                    if task.done():
-                        task.result()
+                self.raise_what_a_player_met()
                 await asyncio.sleep(0.05)
         return self.now() - at
