@@ -19,27 +19,23 @@ from typing import Any
 import ray
 from msgspec import Struct
 from ray import serve
-from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 from ray.util import list_named_actors
 
 from actors.ray_control import PROCESS_OPTIONS
 from actors.ray_service import RayService
 from actors.rollout import HOST_PREFIX, latest
+from cluster.doors import open_doors
 from cluster.errors import ServiceError
 from cluster.fleet import with_fleet
 from cluster.settings import Settings
 from cluster.wiring import ingress, relay, supervisor
 from cluster.wiring.fleet import NODE, ray_node_address, to_be_started
-from serve_app.ray_api import LibraryApi, LibraryRpc
 
 log = logging.getLogger(__name__)
 
-APPLICATION = "library"
-RPC_APPLICATION = "library-rpc"
 CONNECT_TIMEOUT_S = 20.0
 READY_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 20.0
-DOOR_GRACE_S = 15.0
 Progress = Callable[[str], None]
 
 
@@ -72,10 +68,10 @@ def start(settings: Settings, progress: Progress, release: Release = THIS_RELEAS
     """Creates the supervisor (which creates the hosts, the ingress and the relay) and the doors. ``connect`` first.
 
     What runs already under the same release and settings stays. A supervisor of another is replaced, and replaces the
-    processes that it watches over one after another; Serve does the same with the doors.
+    processes that it watches over one after another; Serve does the same with the doors. ``ServiceError`` when the
+    doors cannot start.
     """
     settings = to_be_started(settings)
-    plain = settings.to_plain()
     progress("engine")
     _end_a_supervisor_of_another_release(settings)
     service_class: Any = RayService  # what the decorator made of the class
@@ -85,44 +81,16 @@ def start(settings: Settings, progress: Progress, release: Release = THIS_RELEAS
         lifetime="detached",
         get_if_exists=True,
         **PROCESS_OPTIONS,
-    ).remote(release.supervisor, plain)
+    ).remote(release.supervisor, settings.to_plain())
     progress("doors")
-    logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    serve.start(proxy_location="Disabled")
-    serve.run(doors(settings, LibraryApi, release.door, plain), name=APPLICATION, route_prefix=None)
-    if settings.grpc.doors == "own":
-        serve.run(doors(settings, LibraryRpc, release.rpc, plain), name=RPC_APPLICATION, route_prefix=None)
+    open_doors(settings, release.door, release.rpc)
 
 
 def _end_a_supervisor_of_another_release(settings: Settings) -> None:
     running = asyncio.run(with_fleet(settings, lambda fleet: fleet.processes()))
     former = latest(running).get(supervisor.NAME)
     if former is not None and former.info.release != settings.cluster.release:
-        with suppress(ValueError):  # it is gone already
-            _stop_processes(settings, [supervisor.NAME])
-
-
-def doors(settings: Settings, deployment: Any, factory: str, plain: dict[str, Any]) -> Any:
-    """A deployment of doors; ``factory`` makes what lives in each of its processes."""
-    return deployment.options(
-        ray_actor_options={"num_cpus": 0},
-        max_replicas_per_node=settings.server.max_doors_per_node,
-        max_ongoing_requests=100,
-        health_check_period_s=1,
-        health_check_timeout_s=5,
-        graceful_shutdown_timeout_s=DOOR_GRACE_S,
-        autoscaling_config=AutoscalingConfig(
-            min_replicas=settings.server.min_doors,
-            max_replicas=settings.server.max_doors,
-            upscale_delay_s=3,
-            downscale_delay_s=60,
-            metrics_interval_s=1,
-            look_back_period_s=5,
-            policy=AutoscalingPolicy(  # type: ignore[no-untyped-call]
-                policy_function="serve_app.autoscaling:policy"
-            ),
-        ),
-    ).bind(factory, plain)
+        _stop_processes(settings, [supervisor.NAME])
 
 
 def wait_until_ready(settings: Settings, timeout_s: float = READY_TIMEOUT_S) -> None:
@@ -176,7 +144,10 @@ def _ours(settings: Settings, actor: Any) -> bool:
 
 
 def _stop_processes(settings: Settings, names: list[str]) -> None:
-    actors = [ray.get_actor(name, settings.cluster.name) for name in names]
+    actors: list[Any] = []
+    for name in names:
+        with suppress(ValueError):  # it has gone since it was listed
+            actors.append(ray.get_actor(name, settings.cluster.name))
     stopping: list[Any] = [actor.stop.remote() for actor in actors]
     if stopping:
         _, late = ray.wait(stopping, num_returns=len(stopping), timeout=STOP_TIMEOUT_S)

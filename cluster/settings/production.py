@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 if TYPE_CHECKING:
     from cluster.settings.model import Settings
@@ -70,8 +70,10 @@ def _connections(settings: Settings) -> Iterator[tuple[Connection, bool, str]]:
 
 
 def _is_encrypted(dsn: str) -> bool:
-    """Also over a unix socket, which never leaves the machine."""
+    """Also over a unix socket, which never leaves the machine. Hosts are read as asyncpg reads them: those before the
+    path win over ``?host=``, and both may be several."""
     parts = urlsplit(dsn)
     options = parse_qs(parts.query)
-    hosts = options.get("host", [parts.hostname or ""])
-    return options.get("sslmode", [""])[-1] in ENCRYPTED or all(host.startswith(("/", "%2F", "%2f")) for host in hosts)
+    authority = parts.netloc.partition("@")[2] if "@" in parts.netloc else parts.netloc
+    hosts = unquote(authority).split(",") if authority else options.get("host", [""])[-1].split(",")
+    return options.get("sslmode", [""])[-1] in ENCRYPTED or all(host.startswith("/") for host in hosts)

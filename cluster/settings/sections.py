@@ -119,7 +119,7 @@ class Cluster(Section):
         meaning="Names what is deployed; `library start` replaces what runs under another name or other settings.",
         allowed="up to 40 letters, digits, '.', '_' and '-'",
         shown_default="the package's version",
-        pattern=r"^[A-Za-z0-9._-]{1,49}$",
+        pattern=r"^[A-Za-z0-9._-]{1,40}(\+[0-9a-f]{8})?$",  # with the digest that `to_be_started` appends
     )
     run_dir: Path = setting(
         lambda: Path(f"/tmp/library-service-{os.getuid()}"),

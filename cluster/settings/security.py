@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator
 
@@ -76,7 +76,7 @@ class Tls(Section):
     plaintext: Annotated[tuple[Connection, ...], BeforeValidator(comma_separated)] = setting(
         (), env="LIBRARY_PLAINTEXT",
         meaning="What production may do without TLS, because something else protects it: a service mesh, one machine.",
-        allowed="some of http, jwks, kafka, link, postgres, ray, redis, s3, separated by commas",
+        allowed=f"some of {', '.join(get_args(Connection))}, separated by commas",
     )  # fmt: skip
 
     @property

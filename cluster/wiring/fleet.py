@@ -18,14 +18,15 @@ NODE = "node"
 
 
 def to_be_started(settings: Settings) -> Settings:
-    """The settings that all processes get: ``release`` names them, too, by a digest.
+    """The settings that all processes get, checked as each will: ``release`` names them, too, by a digest.
 
     It is made once, by who starts the service. A process that computed it for itself would have another one as soon as
     newer code lay on its node, and be replaced again and again.
     """
     digest = hashlib.sha256(json.dumps(settings.to_plain(), sort_keys=True).encode()).hexdigest()
-    named = settings.cluster.model_copy(update={"release": f"{settings.cluster.release}-{digest[:8]}"})
-    return settings.model_copy(update={"cluster": named})
+    release = settings.cluster.release.partition("+")[0]
+    named = settings.cluster.model_copy(update={"release": f"{release}+{digest[:8]}"})
+    return Settings.from_plain(settings.model_copy(update={"cluster": named}).to_plain())
 
 
 def ray_node_address() -> str:

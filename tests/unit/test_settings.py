@@ -221,6 +221,8 @@ def test_what_is_required_is_named_by_its_variable(name: str, empty_file: Path) 
         ({"S3_ENDPOINT": "s3:9000", "S3_USE_SSL": "false"}, "S3_USE_SSL: is not true"),
         ({"S3_ENDPOINT": "http://s3:9000"}, "LIBRARY_PLAINTEXT=s3"),
         ({"LIBRARY_PLAINTEXT": "everything"}, "LIBRARY_PLAINTEXT: 'everything' is not accepted; allowed: some of"),
+        ({"LIBRARY_PLAINTEXT": "everything"}, "s3, services, separated by commas"),
+        ({"LIBRARY_RELEASE": "r" * 41}, "LIBRARY_RELEASE"),
         ({"AUTH_JWT_HS256_SECRET": "s" * 32}, "AUTH_JWT_HS256_SECRET: is for development only"),
         ({"LIBRARY_CLOCK_RATE": "20"}, "LIBRARY_CLOCK_RATE: 20 is for development only"),
     ],
@@ -247,8 +249,12 @@ def test_production_speaks_in_the_clear_only_where_it_is_told_to(empty_file: Pat
     for connection in ("http", "link", "ray", "postgres", "kafka", "jwks", "redis"):
         others = clear["LIBRARY_PLAINTEXT"].replace(connection, "s3")
         assert f"LIBRARY_PLAINTEXT={connection}" in problem({**clear, "LIBRARY_PLAINTEXT": others}, empty_file)
-    socket = {**clear, "POSTGRES_DSN": "postgresql://library@/library?host=/var/run/postgresql"}
-    load_settings({**socket, "LIBRARY_PLAINTEXT": "http,link,ray,kafka,jwks,redis"}, empty_file)
+    but_postgres = {**clear, "LIBRARY_PLAINTEXT": "http,link,ray,kafka,jwks,redis"}
+    for socket in ("library@/library?host=/var/run/postgresql", "library@%2Frun/library", "/library?host=/run,/tmp"):
+        load_settings({**but_postgres, "POSTGRES_DSN": f"postgresql://{socket}"}, empty_file)
+    for network in ("library@db/library?host=/run", "/library?host=/run,db", "library@%2Frun,db/library", "/library"):
+        dsn = {"POSTGRES_DSN": f"postgresql://{network}"}
+        assert "LIBRARY_PLAINTEXT=postgres" in problem({**but_postgres, **dsn}, empty_file), network
 
 
 def test_production_may_leave_authentication_to_a_gateway(empty_file: Path) -> None:
@@ -295,6 +301,14 @@ def test_what_is_started_is_named_by_its_release_and_all_its_settings() -> None:
     other = load_settings({**DEVELOPMENT, "LIBRARY_RELEASE": "1.2", "LIBRARY_HOSTS": "77"})
     names = [to_be_started(settings).cluster.release for settings in (first, again, other)]
     assert names[0] == names[1] != names[2]
-    assert all(name.startswith("1.2-") for name in names)
+    assert all(name.startswith("1.2+") for name in names)
     plain = to_be_started(first).to_plain()
     assert Settings.from_plain(plain).cluster.release == names[0], "a process keeps the name it was started under"
+
+
+def test_the_longest_release_name_can_be_started() -> None:
+    """Whatever passes configuration passes in every process, too."""
+    longest = load_settings({**DEVELOPMENT, "LIBRARY_RELEASE": "r" * 40})
+    started = to_be_started(longest)
+    assert to_be_started(started).cluster.release.startswith("r" * 40 + "+"), "and starting it again is no other matter"
+    assert Settings.from_plain(started.to_plain()) == started
