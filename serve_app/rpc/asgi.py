@@ -11,7 +11,7 @@ from typing import Any
 
 from serve_app.rpc.codes import Code, RpcError
 from serve_app.rpc.methods import Kind, Method
-from serve_app.rpc.servicing import Arrival, Servicing
+from serve_app.rpc.servicing import Arrival, Gone, Servicing
 from serve_app.rpc.wire import HEADER_BYTES, Messages, encode_message, malformed, pack, parse_timeout, too_large
 
 Receive = Callable[[], Awaitable[Any]]
@@ -27,10 +27,6 @@ _START = {"type": "http.response.start", "status": 200, "trailers": True, "heade
 _START_GZIP = {**_START, "headers": (_TYPE, _ENCODINGS, (b"grpc-encoding", b"gzip"))}
 _OK = {"type": "http.response.trailers", "headers": ((b"grpc-status", b"0"),)}
 _LAST = {"type": "http.response.body", "body": b""}
-
-
-class Gone(Exception):
-    """The client has left: nobody is there to be answered."""
 
 
 class GrpcApp:

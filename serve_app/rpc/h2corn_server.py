@@ -15,6 +15,7 @@ import h2corn
 
 from actors.certificates import CertificateFiles
 from serve_app.rpc.asgi import GrpcApp
+from serve_app.rpc.methods import Kind
 from serve_app.rpc.servicing import Servicing
 from serve_app.rpc.settings import RpcSettings
 
@@ -23,6 +24,7 @@ _log = logging.getLogger(__name__)
 FORMER_GRACE_S = 3600.0
 HEADER_BYTES = 16_384
 WINDOW_BYTES = 1 << 20
+STALL_S = 10.0
 Listen = Callable[[str, int, int], socket.socket]
 
 
@@ -31,6 +33,7 @@ class H2cornServer:
 
     def __init__(self, servicing: Servicing, settings: RpcSettings, listen: Listen) -> None:
         self._app = GrpcApp(servicing)
+        self._methods = servicing.methods.values()
         self._settings = settings
         self._listen = listen
         self._listener: socket.socket | None = None
@@ -96,6 +99,16 @@ class H2cornServer:
         secure: dict[str, Any] = {}
         if tls is not None:
             secure = {"certfile": tls.certificate, "keyfile": tls.key, "ca_certs": tls.ca, "cert_reqs": "required"}
+        policies = tuple(
+            h2corn.RequestPolicy(
+                path=method.path,
+                max_request_body_size=0,
+                timeout_request_body_idle=settings.message_timeout_s,
+                h2_timeout_response_stall=STALL_S,
+            )
+            for method in self._methods
+            if method.kind is Kind.UNARY
+        )
         return h2corn.Config(
             bind=(f"fd://{listener.fileno()}",),
             grpc=True,
@@ -112,7 +125,8 @@ class H2cornServer:
             h2_max_header_block_size=HEADER_BYTES,
             h2_initial_stream_window_size=WINDOW_BYTES,
             h2_initial_connection_window_size=4 * WINDOW_BYTES,
-            h2_timeout_response_stall=10.0,
+            h2_timeout_response_stall=STALL_S,
+            request_policies=policies,
             h2_timeout_write=10.0,
             timeout_graceful_shutdown=FORMER_GRACE_S,
             **secure,

@@ -36,6 +36,10 @@ class Arrival(Struct, frozen=True, gc=False):
     traceparent: bytes | None = None
 
 
+class Gone(Exception):
+    """The client has left: nobody is there to be answered. A server's bodies may raise it."""
+
+
 class Servicing:
     """Lives on one event loop."""
 
@@ -85,7 +89,7 @@ class Servicing:
     async def stream(
         self, method: Method, bodies: AsyncIterator[bytes], arrival: Arrival
     ) -> AsyncGenerator[bytes, None]:
-        """A call with a stream on either side, under its caller's deadline. The same promises."""
+        """A call with a stream on either side, under its caller's deadline. The same promises, and ``Gone``."""
         series = self._series[method.path]
         began = self._loop.time()
         code = Code.CANCELLED
@@ -95,6 +99,8 @@ class Servicing:
         self._streams.add(task)
         try:
             try:
+                if self._ending:
+                    raise sent_away()
                 call = await self._admit(method, series, arrival, began)
                 async with asyncio.timeout_at(call.deadline):
                     async for response in _responses(method, _requests(method, bodies), call):
@@ -104,7 +110,9 @@ class Servicing:
                 if not self._ending:
                     raise
                 code = Code.UNAVAILABLE
-                raise unavailable("this door is closing; call again") from None
+                raise sent_away() from None
+            except Gone:
+                raise
             except Exception as failed:  # noqa: BLE001  # every failure gets its status here
                 error = self._explain(failed, method, arrival)
                 code = error.code
@@ -170,6 +178,10 @@ class Servicing:
                 extra={"detail": error.message, "with_token": bool(arrival.authorization)},
             )
         return error
+
+
+def sent_away() -> RpcError:
+    return unavailable("this door is closing; call again")
 
 
 def _parse(method: Method, body: bytes) -> Message:

@@ -16,8 +16,9 @@ class RpcSettings:
     """One gRPC door. Without ``tls`` it speaks in the clear and believes everybody: development alone.
 
     ``roles`` are the names of client certificates that have each role. ``command_timeout_s`` bounds how long a call
-    waits for its actor, ``drain_grace_s`` how long calls may go on after ``drain`` began. Connections that were open
-    when a certificate changed keep the former one until they close.
+    waits for its actor, ``drain_grace_s`` how long calls may go on after ``drain`` began, ``message_timeout_s`` how
+    long a unary call may be there without a byte of its message (h2corn alone; grpcio waits as long as the caller).
+    Connections that were open when a certificate changed keep the former one until they close.
     """
 
     auth: AuthSettings
@@ -28,6 +29,7 @@ class RpcSettings:
     port: int = 9094
     command_timeout_s: float = 5.0
     drain_grace_s: float = 10.0
+    message_timeout_s: float = 10.0
     connections: int = 10_000
     streams_per_connection: int = 1_000
     backlog: int = 2_048

@@ -154,7 +154,12 @@ def _ending(error: aio.AioRpcError) -> Ending:
 
 @asynccontextmanager
 async def open_rpc_door(
-    folder: Path, *, server: Server = "h2corn", plaintext: bool = False, drain_grace_s: float = 5.0
+    folder: Path,
+    *,
+    server: Server = "h2corn",
+    plaintext: bool = False,
+    drain_grace_s: float = 5.0,
+    message_timeout_s: float = 10.0,
 ) -> AsyncIterator[OpenRpcDoor]:
     authority = Authority(folder)
     certificate, key = authority.issue("server")
@@ -172,6 +177,7 @@ async def open_rpc_door(
             port=0,
             command_timeout_s=2.0,
             drain_grace_s=drain_grace_s,
+            message_timeout_s=message_timeout_s,
         ),
         actors=engine,
         registry=registry,

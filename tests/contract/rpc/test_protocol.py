@@ -1,6 +1,7 @@
 """What gRPC promises its clients, whichever server serves (R-RPC-3)."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,9 +22,11 @@ from tests.support.rpc_door import (
     access,
     beats,
     ending,
+    open_rpc_door,
 )
 from tests.support.small_cluster import until
 
+STREAM = "/library.v1.LibrarySessionService/StreamHeartbeats"
 CHECK = "/library.v1.LibraryQueryService/CheckGameAccess"
 V1 = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 
@@ -55,6 +58,28 @@ async def test_a_client_that_goes_takes_its_call_along(door: OpenRpcDoor) -> Non
 
     await until(lambda: door.door.in_flight == 0)
     assert not door.engine.hold.is_set()
+
+
+async def test_a_client_that_leaves_its_stream_open_is_no_incident(door: OpenRpcDoor) -> None:
+    """R-RPC-3, R-OBS-1: a game server that dies is counted as one that has gone."""
+    live = await door.start_session()
+    stream = door.sessions().StreamHeartbeats()
+    await stream.write(beats((USER, live)))
+    await until(lambda: door.engine.beats == 1)
+
+    stream.cancel()
+
+    await until(lambda: door.door.in_flight == 0)
+    assert door.calls_that_ended(STREAM, "CANCELLED") == 1
+    assert not door.calls_that_ended(STREAM, "INTERNAL")
+
+
+async def test_a_call_without_a_message_does_not_wait_for_ever(tmp_path: Path) -> None:
+    """R-SEC-4: headers alone. ``grpcio`` cannot be told so."""
+    async with open_rpc_door(tmp_path, message_timeout_s=0.1) as door:
+        ended = await ending(door.channel().stream_unary(CHECK)(timeout=5))
+        assert ended.code is grpc.StatusCode.CANCELLED
+        assert (await door.queries().CheckGameAccess(access())).has_access
 
 
 @pytest.mark.parametrize("algorithm", [grpc.Compression.Gzip, grpc.Compression.NoCompression])
