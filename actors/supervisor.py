@@ -16,7 +16,7 @@ from actors.domain.ids import HostId, ShardId
 from actors.fleet.ports import FleetStore, RunningProcess
 from actors.placement import Move, plan_moves
 from actors.ports import StoreUnavailable, SupervisorStore
-from actors.rollout import Node, Step, hosts_in, latest, next_step
+from actors.rollout import HOST_PREFIX, Node, Step, hosts_in, latest, next_step
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,10 @@ ROUND_EVERY_S = 1.0
 MOVES_PER_ROUND = 64
 """Shards on their way at once, so that most users never wait for a move."""
 PARTITIONS_EVERY_S = 3600.0
+DEAD_AFTER_S = 60.0
+"""A process that is not heard of, or a host of another release that does not serve, is ended after so long, whatever it
+owns, and started as things are now: Ray starts it again only as it was first started, which may be with settings under
+which it can never serve."""
 SETTLED_AFTER_S = 10.0
 """A node that has just come gets new hosts at once; running ones are moved to it when it has stayed for so long."""
 
@@ -76,7 +80,10 @@ class Supervisor:
         release: str,
         initial_hosts: int,
         settled_after_s: float = SETTLED_AFTER_S,
+        dead_after_s: float = DEAD_AFTER_S,
     ) -> None:
+        self._dead_after_s = dead_after_s
+        self._missed_since: dict[str, float] = {}
         self._settled_after_s = settled_after_s
         self._store = store
         self._fleet = fleet
@@ -102,6 +109,7 @@ class Supervisor:
     async def round(self) -> None:
         """One look at what is, and the next step towards what is wanted."""
         await self._store.prepare(self._initial_hosts)
+        await self._keep_partitions()
         wanted = [HostId(number) for number in range(await self._store.wanted_hosts())]
         owners = {shard: owner.host_id for shard, owner in (await self._store.read_map()).shards.items()}
         processes = latest(await self._fleet.processes())
@@ -116,9 +124,12 @@ class Supervisor:
         plan = plan_moves(owners, step.owners)
         self.wanted_hosts, self.shards_to_move = len(wanted), len(plan)
         await self._move(plan, step.ready)
-        await self._retire(step, needed, set(owners.values()))
-        await self._renew_a_service([processes[name] for name in services if name in processes], nodes)
-        await self._keep_partitions()
+        lost = [host for host in needed if host not in step.ready and not self._is_ours(hosts.get(host))]
+        dead = self._dead([*(f"{HOST_PREFIX}{host}" for host in lost), *(set(services) - processes.keys())])
+        await self._retire(
+            step, needed, set(owners.values()), {host for host in lost if f"{HOST_PREFIX}{host}" in dead}
+        )
+        await self._renew_a_service(services, processes, nodes, dead)
         self.rounds += 1
 
     async def _look_at_nodes(self) -> list[Node]:
@@ -139,22 +150,47 @@ class Supervisor:
             log.info("moving shards", extra={"from": from_host, "to": to_host, "shards": len(shard_ids)})
             await self._control.give(from_host, shard_ids, to_host)
 
-    async def _retire(self, step: Step, needed: Collection[HostId], owning: Collection[HostId]) -> None:
-        """Ends hosts that are not needed, and one that is to be replaced once it owns nothing: the next round starts
-        it again."""
+    def _is_ours(self, process: RunningProcess | None) -> bool:
+        return process is not None and process.info.release == self._release
+
+    def _dead(self, missed: Iterable[str]) -> set[str]:
+        """Of the processes that are missed now, those that have been for long."""
+        now = asyncio.get_running_loop().time()
+        self._missed_since = {name: self._missed_since.get(name, now) for name in missed}
+        dead = {name for name, since in self._missed_since.items() if now - since > self._dead_after_s}
+        for name in dead:
+            del self._missed_since[name]  # its successor gets as long
+        return dead
+
+    async def _retire(
+        self, step: Step, needed: Collection[HostId], owning: Collection[HostId], dead: Collection[HostId]
+    ) -> None:
+        """Ends hosts that are not needed, one that is to be replaced once it owns nothing, and dead ones: the next
+        round starts them again."""
         for host_id in await self._control.running_hosts():
-            if host_id not in needed or (host_id == step.renew and host_id not in owning):
+            if host_id not in needed or host_id in dead or (host_id == step.renew and host_id not in owning):
                 log.info("ending a host", extra={"host": host_id, "nodes": str(step.nodes)})
                 await self._control.stop_host(host_id)
 
-    async def _renew_a_service(self, services: Sequence[RunningProcess], nodes: Collection[Node]) -> None:
-        """One a round; the next one starts it again."""
-        emptied = {node.address for node in nodes if not node.usable}
-        for process in services:
-            if process.info.release != self._release or process.info.node in emptied:
-                log.info("replacing a process", extra={"service": process.info.name, "was": process.info.release})
-                await self._control.stop_service(process.info.name)
-                await self._fleet.withdraw(process.info.process_id)
+    async def _renew_a_service(
+        self,
+        services: Collection[str],
+        processes: Mapping[str, RunningProcess],
+        nodes: Collection[Node],
+        dead: Collection[str],
+    ) -> None:
+        """One a round; the next one starts it again. Where no node is usable there is nowhere to go to."""
+        usable = {node.address for node in nodes if node.usable}
+        emptied = {node.address for node in nodes} - usable if usable else set()
+        for name in services:
+            process = processes.get(name)
+            if name in dead or (process is not None and (not self._is_ours(process) or process.info.node in emptied)):
+                log.info("replacing a process", extra={"service": name})
+                try:
+                    await self._control.stop_service(name)
+                finally:  # also of one that had to be killed: its record would end its successor
+                    if process is not None:
+                        await self._fleet.withdraw(process.info.process_id)
                 return
 
     async def _keep_partitions(self) -> None:

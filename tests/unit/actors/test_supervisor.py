@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 
 import pytest
 
@@ -29,6 +30,9 @@ class Machines:
         self.fleet = MemoryFleetStore(self.database)
         self.usable = dict.fromkeys(addresses, True)
         self.release = "1.0"
+        self.broken = ""
+        self.kills = False
+        self.ended: list[str] = []
         self.running: dict[str, tuple[ProcessInfo, bool]] = {}
         self.away_at_once = 0
         self._last_id = 0
@@ -43,7 +47,9 @@ class Machines:
         self._ensure(f"host-{host_id}", node or next(iter(self.usable)))
 
     async def ensure_services(self) -> Collection[str]:
-        self._ensure("relay", next(address for address, usable in self.usable.items() if usable))
+        self._ensure(
+            "relay", next((address for address, usable in self.usable.items() if usable), next(iter(self.usable)))
+        )
         return ["relay"]
 
     async def give(self, host_id: HostId, shard_ids: Iterable[ShardId], to_host: HostId) -> None:
@@ -57,11 +63,15 @@ class Machines:
 
     async def stop_host(self, host_id: HostId) -> None:
         owners = {owner.host_id for owner in self.database.tables.shards.values()}
-        assert host_id not in owners, "a host was ended that owns shards"
+        _, serves = self.running[f"host-{host_id}"]
+        assert host_id not in owners or not serves, "a host was ended that serves shards"
         await self.stop_service(f"host-{host_id}")
 
     async def stop_service(self, name: str) -> None:
         info, _ = self.running.pop(name)
+        self.ended.append(name)
+        if self.kills:
+            raise ControlFailed("it did not stop in time and was killed")
         await self.fleet.withdraw(info.process_id)
 
     async def lose(self, address: str) -> None:
@@ -76,8 +86,9 @@ class Machines:
         self.away_at_once = max(self.away_at_once, 3 - sum(hosts))
         self.database.clock.step(SECOND)
         for name, (info, serving) in list(self.running.items()):
-            await self.fleet.announce(info, serving=serving)
-            self.running[name] = (info, True)
+            if info.release != self.broken or name.startswith("host-0"):
+                await self.fleet.announce(info, serving=serving)
+            self.running[name] = (info, info.release != self.broken)
 
     def _ensure(self, name: str, node: str) -> None:
         if name not in self.running:
@@ -102,6 +113,7 @@ def a_supervisor(machines: Machines, hosts: int = 3) -> Supervisor:
         release=machines.release,
         initial_hosts=hosts,
         settled_after_s=0.0,
+        dead_after_s=0.0,
     )
 
 
@@ -175,3 +187,43 @@ async def test_a_lost_node_is_made_up_for_and_gets_its_share_when_it_is_back() -
     await rounds(supervisor, machines)
     assert sorted(machines.where().values()) == [A, B, C]
     assert shares(machines) == [85, 85, 86]
+
+
+async def test_a_release_under_which_nothing_serves_can_be_taken_back() -> None:
+    """R-OPS-3: whoever starts the former settings again gets the processes of those, whatever the broken ones own."""
+    machines = Machines(A, B, C)
+    await rounds(a_supervisor(machines), machines, 5)
+    machines.release = machines.broken = "2.0"
+    await rounds(a_supervisor(machines), machines, 20)
+    assert "2.0" in machines.releases()
+    machines.release = "1.0"
+    await rounds(a_supervisor(machines), machines, 100)
+    assert machines.releases() == {"1.0"}
+    assert shares(machines) == [85, 85, 86]
+
+
+async def test_a_service_that_had_to_be_killed_does_not_end_its_successor() -> None:
+    machines = Machines(A)
+    await rounds(a_supervisor(machines, 1), machines, 5)
+    machines.release, machines.kills = "2.0", True
+    supervisor = a_supervisor(machines, 1)
+    while "relay" not in machines.running or machines.running["relay"][0].release == "1.0":
+        with suppress(ControlFailed):
+            await supervisor.round()
+        await machines.after_a_round()
+    machines.kills = False
+    successor = machines.running["relay"][0]
+    await rounds(supervisor, machines, 5)
+    assert machines.running["relay"][0] == successor
+    assert machines.ended.count("relay") == 1
+
+
+async def test_where_no_node_is_usable_everything_stays() -> None:
+    """It would be started nowhere."""
+    machines = Machines(A)
+    supervisor = a_supervisor(machines, 1)
+    await rounds(supervisor, machines, 5)
+    before = dict(machines.running)
+    machines.usable[A] = False
+    await rounds(supervisor, machines, 5)
+    assert machines.running == before
