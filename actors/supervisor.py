@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 ROUND_EVERY_S = 1.0
 MOVES_PER_ROUND = 64
 """Shards on their way at once, so that most users never wait for a move."""
-PARTITIONS_EVERY_S = 3600.0
+TIDY_EVERY_S = 3600.0
 DEAD_AFTER_S = 60.0
 """A process that is not heard of, or a host of another release that does not serve, is ended after so long, whatever it
 owns, and started as things are now: Ray starts it again only as it was first started, which may be with settings under
@@ -90,7 +90,7 @@ class Supervisor:
         self._control = control
         self._release = release
         self._initial_hosts = initial_hosts
-        self._partitions_kept_at: float | None = None
+        self._tidied_at: float | None = None
         self._nodes_since: dict[str, float] = {}
         self.rounds = 0
         self.rounds_failed = 0
@@ -109,7 +109,7 @@ class Supervisor:
     async def round(self) -> None:
         """One look at what is, and the next step towards what is wanted."""
         await self._store.prepare(self._initial_hosts)
-        await self._keep_partitions()
+        await self._tidy_up()
         wanted = [HostId(number) for number in range(await self._store.wanted_hosts())]
         owners = {shard: owner.host_id for shard, owner in (await self._store.read_map()).shards.items()}
         processes = latest(await self._fleet.processes())
@@ -193,8 +193,10 @@ class Supervisor:
                         await self._fleet.withdraw(process.info.process_id)
                 return
 
-    async def _keep_partitions(self) -> None:
+    async def _tidy_up(self) -> None:
+        """So that nothing of the past piles up (promise 6)."""
         now = asyncio.get_running_loop().time()
-        if self._partitions_kept_at is None or now - self._partitions_kept_at >= PARTITIONS_EVERY_S:
+        if self._tidied_at is None or now - self._tidied_at >= TIDY_EVERY_S:
             await self._store.keep_partitions()
-            self._partitions_kept_at = now
+            await self._fleet.forget_silent()
+            self._tidied_at = now

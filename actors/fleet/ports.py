@@ -42,6 +42,10 @@ class FleetStore(Protocol):
         """The process ends in order."""
         ...
 
+    async def forget_silent(self) -> None:
+        """Drops what processes that ended without a word have left, an hour after they were heard last."""
+        ...
+
     async def processes(self) -> Sequence[RunningProcess]:
         """Those heard within ``SILENT_S``, the latest started first."""
         ...

@@ -7,6 +7,7 @@ is tried a few times; a message that cannot be read, not at all.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from msgspec import Struct
 
@@ -70,12 +71,17 @@ class Deliverer:
         self._metrics = metrics
         self._random = random
         self._slots = asyncio.Semaphore(limits.max_in_flight)
+        self._alone = asyncio.Semaphore(1)
 
     async def deliver(self, item: Item) -> None:
-        """Returns when the item is done, or when its partition was taken away."""
+        """Returns when the item is done, or when its partition was taken away.
+
+        Whatever is outstanding when a host dies is suspect. Suspects are tried one at a time, so that only the one
+        under which hosts really die is suspected again.
+        """
         backoff = Backoff(first_s=self._limits.first_delay_s, cap_s=self._limits.max_delay_s, random=self._random)
         while item.window.is_open:
-            async with self._slots:
+            async with self._alone if item.suspicions else nullcontext(), self._slots:
                 if not item.window.is_open:
                     return
                 again = await self._attempt(item)

@@ -53,6 +53,9 @@ class PostgresFleetStore:
     async def withdraw(self, process_id: bytes) -> None:
         await self._pool.fetch(_WITHDRAW, process_id)
 
+    async def forget_silent(self) -> None:
+        await self._pool.fetch(_FORGET)
+
     async def processes(self) -> Sequence[RunningProcess]:
         return [_running(row) for row in await self._pool.fetch(_RUNNING, SILENT_S)]
 
@@ -68,7 +71,6 @@ class PostgresFleetStore:
             old = [process for process in running if process.info.newest < to]
             if not old:
                 await connection.execute(_RAISE, to)
-                await connection.execute(_FORGET)
             return old
 
         return await self._pool.transaction(work)

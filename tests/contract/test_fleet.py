@@ -23,6 +23,13 @@ async def test_a_process_that_announces_itself_runs_until_it_withdraws(world: Wo
     assert await world.fleet.processes() == []
 
 
+async def test_only_what_was_silent_for_long_is_forgotten(world: World) -> None:
+    host = a_process("host-0")
+    await world.fleet.announce(host, serving=True)
+    await world.fleet.forget_silent()
+    assert [process.info for process in await world.fleet.processes()] == [host]
+
+
 async def test_the_latest_started_comes_first(world: World) -> None:
     """Who has a host's name now is told from who had it."""
     former, latter = a_process("host-0"), a_process("host-0")

@@ -26,6 +26,15 @@ class MemoryFleetStore:
     async def withdraw(self, process_id: bytes) -> None:
         await self._database.unlocked(WRITE, lambda: self._tables.processes.pop(process_id, None))
 
+    async def forget_silent(self) -> None:
+        def work() -> None:
+            oldest = self._now() - 3_600 * SECOND
+            known = self._tables.processes
+            for process_id in [one for one, (_, _, seen) in known.items() if seen < oldest]:
+                del known[process_id]
+
+        await self._database.unlocked(WRITE, work)
+
     async def processes(self) -> Sequence[RunningProcess]:
         return await self._database.unlocked(READ, self._running)
 

@@ -227,3 +227,16 @@ async def test_where_no_node_is_usable_everything_stays() -> None:
     machines.usable[A] = False
     await rounds(supervisor, machines, 5)
     assert machines.running == before
+
+
+async def test_what_died_without_a_word_is_forgotten_in_the_end() -> None:
+    """Promise 6: a process that dies and is started again for ever leaves no table without end."""
+    machines = Machines(A)
+    await rounds(a_supervisor(machines, 1), machines, 2)
+    for number in range(50):
+        await machines.fleet.announce(
+            ProcessInfo(process_id=bytes([number]) * 16, name="host-7", node=A, release="1.0", newest=1), serving=False
+        )
+    machines.database.clock.step(3_700 * SECOND)
+    await rounds(a_supervisor(machines, 1), machines, 2)
+    assert len(machines.database.tables.processes) == len(machines.running)

@@ -225,6 +225,27 @@ async def test_an_event_under_which_hosts_die_again_and_again_is_buried(world: W
     assert letter.event_id is not None
 
 
+async def test_only_the_event_that_kills_hosts_is_buried(world: World) -> None:
+    """Those that were outstanding beside it are innocent: a purchase must not be lost to its neighbour."""
+    killer = UserId(USERS[0].bytes)
+
+    def trouble(_user: UserId, _command: object) -> Reply | None:
+        return Unavailable("died", unknown=True, suspect=True) if world.calls.outstanding[killer] else None
+
+    world.calls.trouble = trouble
+    world.calls.gate.clear()
+    for user in USERS:
+        world.buy(user, GAMES[0])
+    await world.until(lambda: world.calls.outstanding.total() == len(USERS))
+    world.calls.gate.set()
+    await world.until(lambda: world.unread == 0)
+    (letter,) = world.dead_letters.letters
+    assert letter.reason == "kills_hosts"
+    assert not world.engine.products(killer)
+    for user in USERS[1:]:
+        assert world.engine.products(UserId(user.bytes)) == {GAMES[0].bytes}
+
+
 async def test_poison_is_buried_as_it_was_and_its_partition_goes_on(world: World) -> None:
     """R-EVT-4"""
     for number in range(30):
