@@ -184,7 +184,7 @@ def with_ended(session_id: SessionId, session: EndedSession | None) -> _Merge:
     def merge(user: User) -> User:
         if session_id in user.ended or any(live.session_id == session_id for live in user.live):
             return user
-        return replace(user, ended={**user.ended, session_id: session})
+        return replace(user, ended={**_known_sessions(user), session_id: session})
 
     return merge
 
@@ -197,6 +197,13 @@ def with_past(
 
     def merge(user: User) -> User:
         found = {session_id: known.get(session_id) for session_id in query.sessions}
-        return replace(user, ended={**found, **user.ended}, past=Past(frozenset(query.days), counted))
+        ended: dict[SessionId, EndedSession | None] = {**found, **_known_sessions(user)}
+        return replace(user, ended=ended, past=Past(frozenset(query.days), counted))
 
     return merge
+
+
+def _known_sessions(user: User) -> dict[SessionId, EndedSession]:
+    """Without the ids that turned out to be nobody's: a client may make up any number of them, and a command that needs
+    one asks again."""
+    return {session_id: session for session_id, session in user.ended.items() if session is not None}

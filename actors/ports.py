@@ -40,9 +40,6 @@ from actors.domain.model import (
 )
 from actors.domain.spans import Spans
 
-MAX_COUNTED_SPANS = 10_000
-"""So many pieces of a user's past are looked at in one go."""
-
 
 class StoreError(Exception):
     """Base of what a store may raise."""
@@ -240,7 +237,7 @@ class EntityLoader(Protocol):
 
     async def counted(self, asked: Sequence[tuple[UserId, Sequence[int]]]) -> list[dict[ProductId, Spans] | None]:
         """For each user, of those UTC days (ascending): by product the time in which completed sessions lie. None for
-        one of whom that is more than ``MAX_COUNTED_SPANS``."""
+        one of whom that is more than ``offline.MAX_COUNTED_SPANS``."""
         ...
 
 

@@ -5,8 +5,9 @@ that comes first, changes nothing twice. An item shows its best ground that stan
 free before shared, the oldest first. Without any it leaves the library, and its play stays with it for a return.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -137,12 +138,28 @@ def _recorded(key: PurchaseKey, acquisition: Acquisition, context: Context) -> A
     )
 
 
+class _Shown(NamedTuple):
+    """What an item shows of a ground."""
+
+    acquisition_type: AcquisitionType
+    added_at: Micros
+
+
+def best(grounds: Iterable[_Shown]) -> _Shown:
+    """The one an item shows, whatever order they came in."""
+    return min(grounds, key=lambda one: (-_RANKS[one.acquisition_type], one.added_at, one.acquisition_type))
+
+
 def _gained(
     library: Library, key: PurchaseKey, acquisition_type: AcquisitionType, added_at: Micros, context: Context
 ) -> list[Event]:
     item = library.items.get(key.product_id)
-    if item is not None and _RANKS[item.acquisition_type] >= _RANKS[acquisition_type]:
-        return []
+    if item is not None:
+        shown, gained = _Shown(item.acquisition_type, item.added_at), _Shown(acquisition_type, added_at)
+        if best((shown, gained)) == shown:
+            return []
+        if _RANKS[acquisition_type] == _RANKS[item.acquisition_type]:
+            return [_shows(item, gained, key, context)]
     if item is None:
         item = _returning(library, key.product_id) or LibraryItem(
             ItemId(context.new_id()), key.product_id, added_at, acquisition_type
@@ -164,7 +181,7 @@ def _lost(library: Library, key: PurchaseKey, context: Context) -> list[Event]:
     """What the item is without this ground."""
     item = library.items[key.product_id]
     rest = [
-        (-_RANKS[kind], known.added_at, kind)
+        _Shown(kind, known.added_at)
         for other, known in library.acquisitions.items()
         if other.product_id == key.product_id
         and other != key
@@ -175,7 +192,17 @@ def _lost(library: Library, key: PurchaseKey, context: Context) -> list[Event]:
         return [
             ItemRemoved(item.item_id, key.product_id, context.now, key.order_id, item.acquisition_type, item.is_hidden)
         ]
-    _, added_at, kind = min(rest)
-    if (kind, added_at) == (item.acquisition_type, item.added_at):
-        return []
-    return [ItemFellBack(item.item_id, key.product_id, context.now, key.order_id, kind, added_at, item.is_hidden)]
+    left = best(rest)
+    return [] if left == (item.acquisition_type, item.added_at) else [_shows(item, left, key, context)]
+
+
+def _shows(item: LibraryItem, ground: _Shown, cause: PurchaseKey, context: Context) -> ItemFellBack:
+    return ItemFellBack(
+        item.item_id,
+        item.product_id,
+        context.now,
+        cause.order_id,
+        ground.acquisition_type,
+        ground.added_at,
+        item.is_hidden,
+    )

@@ -105,7 +105,8 @@ class ItemRemoved(Struct, frozen=True, array_like=True, tag=20, gc=False):
 
 
 class ItemFellBack(Struct, frozen=True, array_like=True, tag=21, gc=False):
-    """The refund of ``order_id`` left another ground, which the item shows now."""
+    """The item shows another ground now: one that the refund of ``order_id`` left, or that of ``order_id``, which came
+    late and is the older of two of one rank."""
 
     item_id: ItemId
     product_id: ProductId

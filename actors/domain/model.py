@@ -169,7 +169,7 @@ class User(Struct, frozen=True, gc=False):
     """The state of one user's actor. Nothing in it leads back to it, so the garbage collector need not know a million.
 
     ``live`` is always complete. ``ended`` holds the ended sessions that are in memory; None marks an id that was looked
-    up and is not this user's. ``last_event_at`` keeps time from running backwards for this user.
+    up last and is not this user's. ``last_event_at`` keeps time from running backwards for this user.
     """
 
     live: tuple[LiveSession, ...] = ()

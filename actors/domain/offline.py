@@ -10,6 +10,7 @@ for ever, and nobody can take the id of another user's session.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from hashlib import sha256
 
 from msgspec.structs import replace
@@ -19,9 +20,9 @@ from actors.domain.context import Context
 from actors.domain.events import Event, OfflinePlayed
 from actors.domain.ids import SECOND, ClientSessionId, Micros, ProductId, SessionId, UserId
 from actors.domain.library import library_of
-from actors.domain.model import Aggregate, EndedSession, LiveSession, NotLoaded, Past, PastQuery, User
+from actors.domain.model import Aggregate, EndedSession, LibraryItem, LiveSession, NotLoaded, Past, PastQuery, User
 from actors.domain.replies import Answer, OfflineRefusal, OfflineResult, OfflineResults
-from actors.domain.spans import DAY_US, Span, Spans, day_span, days_of, measure, minus, union, within
+from actors.domain.spans import DAY_US, Span, Spans, day_span, days_of, measure, minus, union, with_span, within
 
 Decision = tuple[Sequence[Event], Answer]
 
@@ -31,6 +32,8 @@ MAX_LENGTH_US = 7 * DAY_US
 """Of one session: what has to be looked at for it is bounded."""
 MAX_PIECES = 500
 """Into which one session may be cut by others."""
+MAX_COUNTED_SPANS = 1_000
+"""So many pieces of a user's past are looked at in one go: a command must not keep a host's loop busy."""
 
 
 def offline_session_id(user_id: UserId, client_id: ClientSessionId) -> SessionId:
@@ -91,7 +94,7 @@ def _decide_one(play: OfflinePlay, ledger: "_Ledger", context: Context) -> Offli
         return recorded.duration_s if _is_same(recorded, play) else "id_reused"
     if (item := ledger.items.get(play.product_id)) is None:
         return "not_owned"
-    if play.started_at < item.added_at:
+    if play.started_at < ledger.acquired_at(item):
         return "before_acquisition"
     if ledger.too_much:
         return "too_fragmented"
@@ -132,8 +135,11 @@ def _is_same(recorded: EndedSession, play: OfflinePlay) -> bool:
 
 
 def _impossible(play: OfflinePlay, context: Context) -> OfflineRefusal | None:
-    """What can be told without knowing the user. A session that is recorded is never impossible: time goes on."""
-    if play.ended_at <= play.started_at:
+    """What can be told without knowing the user. A session that is recorded is never impossible: time goes on.
+
+    One without a whole second counts nothing, and would cut the time of others into pieces.
+    """
+    if play.ended_at - play.started_at < SECOND:
         return "not_positive"
     if play.ended_at > context.now:
         return "in_future"
@@ -142,12 +148,13 @@ def _impossible(play: OfflinePlay, context: Context) -> OfflineRefusal | None:
 
 def _past_for(user: User, command: AddOfflineSessions, context: Context) -> Past:
     """The user's past on the days of the command. Not the whole history, which grows with a life: ``NotLoaded`` names
-    the days, and the sessions that may have come before."""
+    the days, and the sessions that may have come before: all that are not known to have, because a load forgets what
+    was found to be nobody's before it."""
     possible = [play for play in command.sessions if _impossible(play, context) is None]
     days = sorted({day for play in possible for day in days_of((play.started_at, play.ended_at))})
-    unknown = dict.fromkeys(play.session_id for play in possible if play.session_id not in user.ended)
     past = user.past or Past(frozenset())
-    if unknown or not past.days.issuperset(days):
+    if not past.days.issuperset(days) or any(play.session_id not in user.ended for play in possible):
+        unknown = dict.fromkeys(play.session_id for play in possible if user.ended.get(play.session_id) is None)
         raise NotLoaded(Aggregate.PAST, past=PastQuery(tuple(days), tuple(unknown)))
     return past
 
@@ -164,12 +171,15 @@ class _Ledger:
         self.totals = {product: item.total_playtime_s for product, item in self.items.items()}
         self.recorded = dict(user.ended)
         self.live = {live.product_id: live for live in user.live}
-        self._played: dict[int, int] = {}
+        self._grounds = library_of(user).acquisitions
         self._counted = self._all_counted(user, past)
+        self._played: dict[int, int] = {}
+        for known in (self._counted or {}).values():
+            self._count_by_day(known)
 
     @staticmethod
     def _all_counted(user: User, past: Past) -> dict[ProductId, Spans] | None:
-        """None when the tables have more than can be looked at."""
+        """None when there is more than can be looked at."""
         if past.counted is None:
             return None
         first, last = day_span(min(past.days, default=0))[0], day_span(max(past.days, default=0))[1]
@@ -179,11 +189,25 @@ class _Ledger:
             spans.setdefault(session.product_id, []).append((session.started_at, session.ended_at))
         for live in user.live:
             spans.setdefault(live.product_id, []).append((live.started_at, live.last_heartbeat_at))
-        return {product: union(known) for product, known in spans.items()}
+        merged = {product: union(known) for product, known in spans.items()}
+        return None if sum(map(len, merged.values())) > MAX_COUNTED_SPANS else merged
 
     @property
     def too_much(self) -> bool:
         return self._counted is None
+
+    def acquired_at(self, item: LibraryItem) -> Micros:
+        """Since when the user had the product, on whatever ground. The one that the item shows now may be a later one,
+        after an upgrade or a refund; what was played before was owned all the same."""
+        return min(item.added_at, self._acquired.get(item.product_id, item.added_at))
+
+    @cached_property
+    def _acquired(self) -> dict[ProductId, Micros]:
+        first: dict[ProductId, Micros] = {}
+        for key, ground in self._grounds.items():
+            if ground.acquisition_type is not None:
+                first[key.product_id] = min(ground.added_at, first.get(key.product_id, ground.added_at))
+        return first
 
     def counted(self, span: Span, product_id: ProductId) -> Spans:
         return within((self._counted or {}).get(product_id, ()), span)
@@ -196,17 +220,16 @@ class _Ledger:
         if event.live_session_id is not None:
             self.live[session.product_id] = _shared(self.live[session.product_id], session)
         if self._counted is not None:
-            self._counted[session.product_id] = union([*self._counted.get(session.product_id, ()), span])
-        for day in days_of(span):
-            self._played.pop(day, None)
+            self._counted[session.product_id] = with_span(self._counted.get(session.product_id, ()), span)
+        self._count_by_day(minus(span, session.counted_elsewhere))
 
     def is_full_with(self, credited: Spans) -> bool:
         """Whether a UTC day would hold more than 24 hours of play, over all products."""
         days = {day for span in credited for day in days_of(span)}
-        return any(self._played_on(day) + measure(within(credited, day_span(day))) > DAY_US for day in days)
+        return any(self._played.get(day, 0) + measure(within(credited, day_span(day))) > DAY_US for day in days)
 
-    def _played_on(self, day: int) -> int:
-        if day not in self._played:
-            whole = day_span(day)
-            self._played[day] = sum(measure(within(known, whole)) for known in (self._counted or {}).values())
-        return self._played[day]
+    def _count_by_day(self, spans: Spans) -> None:
+        """Notes play of one product that was not noted yet."""
+        for span in spans:
+            for day in days_of(span):
+                self._played[day] = self._played.get(day, 0) + measure(within((span,), day_span(day)))

@@ -61,7 +61,8 @@ def published(user_id: UserId, event: Event) -> Iterator[IntegrationEvent]:
         case ItemFellBack():
             changes = {"acquisition_type": event.acquisition_type, "added_at": format_time(event.added_at)}
             item = (event.item_id, event.product_id, event.is_hidden)
-            yield _updated(user_id, item, event.at, changes, event.order_id)
+            cause = event.order_id + f"{event.acquisition_type}{event.added_at}".encode()
+            yield _updated(user_id, item, event.at, changes, cause)
         case ItemsPatched():
             for number, patch in enumerate(event.patches):
                 item = (patch.item_id, patch.product_id, patch.is_hidden)

@@ -20,6 +20,8 @@ REMEMBER_KEYS_US = 24 * 3600 * SECOND
 """How long a client's key is (real time)."""
 MAX_KEYS = 10_000
 """Of one user, at a time: what is remembered is kept, so that more are refused."""
+FORGET_EVERY = 64
+"""Ids that are added before those whose time is over are forgotten."""
 MAX_ANSWER_BYTES = 4096
 
 
@@ -67,10 +69,13 @@ def applied_command(command_id: CommandId, real_now: Micros, answer: Answer) -> 
 
 
 def evolve_applied(user: User, applied: AppliedCommand) -> User:
-    """Adds a command id and forgets those whose time is over, so that the memory of a busy user stays bounded."""
-    if user.commands is None:
+    """Adds a command id, and now and then forgets those whose time is over: the memory of a busy user stays bounded,
+    and not every command looks at all before it."""
+    kept = user.commands
+    if kept is None:
         raise NotLoaded(Aggregate.COMMANDS)
-    kept = {known.command_id: known for known in user.commands.values() if _is_kept(known, applied.at)}
+    if len(kept) % FORGET_EVERY == 0:
+        kept = {known.command_id: known for known in kept.values() if _is_kept(known, applied.at)}
     return replace(user, commands={**kept, applied.command_id: applied})
 
 

@@ -193,10 +193,11 @@ def evolve_anomaly(user: User, event: AnomalyRecorded) -> User:
 
 
 def _played(item: LibraryItem, event: SessionEnded) -> LibraryItem:
+    """Offline play may have ended later than a live session that was cut off before it."""
     return replace(
         item,
         total_playtime_s=event.total_playtime_s,
-        last_ended_at=event.ended_at,
+        last_ended_at=max(item.last_ended_at or Micros(0), event.ended_at),
         updated_at=Micros(max(item.updated_at, event.ended_at, event.decided_at)),
     )
 

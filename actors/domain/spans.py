@@ -33,6 +33,16 @@ def union(spans: Iterable[Span]) -> Spans:
     return tuple(merged)
 
 
+def with_span(spans: Spans, span: Span) -> Spans:
+    """The union with one more, which is not empty. Costs a search and a copy."""
+    begin, end = span
+    first = bisect_left(spans, begin, key=_end)
+    last = bisect_right(spans, end, lo=first, key=_begin)
+    if first < last:
+        begin, end = min(begin, spans[first][0]), max(end, spans[last - 1][1])
+    return (*spans[:first], (begin, end), *spans[last:])
+
+
 def within(spans: Spans, span: Span) -> Spans:
     """What of them lies in ``span``. Costs what is found, not what there is."""
     begin, end = span

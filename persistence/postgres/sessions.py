@@ -8,8 +8,8 @@ from typing import Final
 
 from actors.domain.ids import Micros, ProductId, SessionId, UserId, format_time
 from actors.domain.model import EndedSession, LiveSession
+from actors.domain.offline import MAX_COUNTED_SPANS
 from actors.domain.spans import Span, Spans, day_span, union
-from actors.ports import MAX_COUNTED_SPANS
 from persistence.postgres.connection import Session
 from persistence.postgres.pool import ConnectionPool
 from persistence.postgres.rows import columns, write_rows

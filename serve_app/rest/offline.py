@@ -28,7 +28,7 @@ from serve_app.rest.route import guarded_route, response
 from serve_app.rest.services import Services, caller, no_parameters, trace_id
 
 _REASONS: dict[OfflineRefusal, ApiError] = {
-    "not_positive": ApiError("OFFLINE_SESSION_IMPOSSIBLE", "it does not end after its start"),
+    "not_positive": ApiError("OFFLINE_SESSION_IMPOSSIBLE", "it does not last a whole second"),
     "in_future": ApiError("OFFLINE_SESSION_IMPOSSIBLE", "it ends in the future; by then it may be sent again"),
     "too_long": ApiError("OFFLINE_SESSION_IMPOSSIBLE", "it is longer than seven days"),
     "before_acquisition": ApiError("OFFLINE_SESSION_IMPOSSIBLE", "it begins before the product was acquired"),

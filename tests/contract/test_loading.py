@@ -4,8 +4,9 @@ import pytest
 
 from actors.domain.ids import SECOND, HostId, Micros, ProductId, Seq, SessionId, ShardId, UserId, shard_of
 from actors.domain.model import AppliedCommand, EndedSession, Library
+from actors.domain.offline import MAX_COUNTED_SPANS
 from actors.domain.spans import DAY_US
-from actors.ports import MAX_COUNTED_SPANS, StoreUnavailable
+from actors.ports import StoreUnavailable
 from tests.contract.rows import START, batch, command, ended, item, live, new_product, new_user, purchase
 from tests.contract.world import World
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from actors.domain.ids import CommandId, ProductId, SessionId, ShardId, UserId, shard_of
 from actors.domain.model import AppliedCommand, EndedSession, Library, LiveSession, PurchaseKey
+from actors.domain.offline import MAX_COUNTED_SPANS
 from actors.domain.remembering import REMEMBER_IDS_US, REMEMBER_KEYS_US
 from actors.domain.spans import Span, Spans, day_span, union, within
-from actors.ports import MAX_COUNTED_SPANS
 from tests.memory.database import MemoryDatabase
 from tests.memory.store_faults import Operation
 

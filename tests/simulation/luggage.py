@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
 from actors.domain.commands import AddOfflineSessions, OfflinePlay
-from actors.domain.ids import ClientSessionId, CommandId, Micros, ProductId, SessionId
+from actors.domain.ids import SECOND, ClientSessionId, CommandId, Micros, ProductId, SessionId
 from actors.domain.offline import offline_session_id
 from actors.domain.remembering import client_key
 from actors.domain.replies import OfflineResults, Reply
@@ -56,7 +56,7 @@ class Luggage:
 
     def _play(self, told: Told) -> OfflinePlay:
         end = Micros(told.last_accepted - self._random.choice((0, 0, self._random.randint(0, AROUND_US))))
-        begin = Micros(end - self._random.randint(1, 2 * AROUND_US))
+        begin = Micros(end - self._random.randint(SECOND, 2 * AROUND_US))
         client_id = ClientSessionId(self._random.randbytes(16))
         product: ProductId = self._random.choice((told.product_id, self._random.choice(self._played)))
         return OfflinePlay(offline_session_id(self._history.user_id, client_id), client_id, product, begin, end)

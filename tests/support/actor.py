@@ -9,10 +9,11 @@ from actors.domain.commands import AddPurchase, Command
 from actors.domain.context import Context, Policy
 from actors.domain.events import Event
 from actors.domain.ids import SECOND, CommandId, Micros, OrderId, ProductId, SessionId
-from actors.domain.model import EndedSession, Library, NotLoaded, Past, User
+from actors.domain.model import EndedSession, Library, NotLoaded, User
 from actors.domain.replies import Answer
 from actors.domain.spans import Span, Spans, day_span, union, within
 from actors.domain.user import decide_once, evolve
+from actors.loading import with_ended, with_past
 
 START = Micros(1_700_000_000 * SECOND)
 
@@ -48,12 +49,14 @@ class Actor:
         self.ask(AddPurchase(OrderId(an_id(order)), products, self.now))
 
     def ask(self, command: Command, command_id: CommandId | None = None) -> Answer:
-        while True:
+        for _ in range(10):
             try:
                 events, answer = decide_once(self.user, command, command_id, self._context())
                 break
             except NotLoaded as missing:
                 self.user = self._without(missing)
+        else:
+            raise AssertionError("a command asks again and again for what was loaded")
         for event in events:
             self.user = evolve(self.user, event)
         self.events.extend(events)
@@ -80,11 +83,10 @@ class Actor:
     def _without(self, missing: NotLoaded) -> User:
         self.loads.append(missing)
         if missing.past is not None:
-            known = {session_id: self._tables.get(session_id) for session_id in missing.past.sessions}
-            past = Past(frozenset(missing.past.days), self._counted(missing.past.days))
-            return replace(self.user, ended={**known, **self.user.ended}, past=past)
+            known = {one: self._tables[one] for one in missing.past.sessions if one in self._tables}
+            return with_past(missing.past, known, self._counted(missing.past.days))(self.user)
         assert missing.session_id is not None
-        return replace(self.user, ended={**self.user.ended, missing.session_id: self._tables.get(missing.session_id)})
+        return with_ended(missing.session_id, self._tables.get(missing.session_id))(self.user)
 
     def _counted(self, days: Iterable[int]) -> dict[ProductId, Spans]:
         found: dict[ProductId, list[Span]] = {}

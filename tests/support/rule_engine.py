@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from actors.domain.commands import AddPurchase, ChangeInstallation, Command, Heartbeat
 from actors.domain.context import Context, Policy
 from actors.domain.ids import SECOND, CommandId, Micros, OrderId, ProductId, SessionId, UserId, to_datetime
-from actors.domain.model import NOBODY, Aggregate, EndedSession, Library, NotLoaded, Past, User
+from actors.domain.model import NOBODY, Aggregate, Library, NotLoaded, User
 from actors.domain.replies import Reply, Unavailable
 from actors.domain.user import decide_once, evolve
 from actors.history import (
@@ -24,6 +24,7 @@ from actors.history import (
     ProductPlaytime,
     SessionRecord,
 )
+from actors.loading import with_ended, with_past
 from actors.titles import CatalogTitles
 from tests.memory import MemoryAccounts, MemoryCatalog, MemoryDownloads
 from tests.memory.copies import MemoryCopies
@@ -120,13 +121,11 @@ class RuleEngine:
                 break
             except NotLoaded as missing:
                 if missing.past is not None:
-                    unknown: dict[SessionId, EndedSession | None] = dict.fromkeys(missing.past.sessions)
-                    past = Past(frozenset(missing.past.days))
-                    user = replace(user, ended={**unknown, **user.ended}, past=past)
+                    user = with_past(missing.past, {}, {})(user)
                     continue
                 if missing.aggregate is not Aggregate.ENDED_SESSION or missing.session_id is None:
                     raise
-                user = replace(user, ended={**user.ended, missing.session_id: None})
+                user = with_ended(missing.session_id, None)(user)
         for event in events:
             user = evolve(user, event)
         self.users[user_id] = user

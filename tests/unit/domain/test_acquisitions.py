@@ -19,12 +19,14 @@ from actors.domain.commands import (
     StartSession,
 )
 from actors.domain.events import ItemAdded, ItemFellBack, ItemRemoved, SessionEnded
-from actors.domain.ids import SECOND, CommandId, Micros, OrderId, ProductId
+from actors.domain.ids import SECOND, CommandId, Micros, OrderId, ProductId, UserId
 from actors.domain.model import AcquisitionType, LibraryItem
+from actors.domain.publishing import published
 from actors.domain.replies import Done, OneCategory, OneItem, Refused, SessionIsLive, SessionIsOver
 from tests.support.actor import GAME, OTHER_GAME, START, Actor, an_id
 
 ORDER, OTHER_ORDER = OrderId(an_id(1)), OrderId(an_id(2))
+USER = UserId(an_id(7))
 BOUGHT = Micros(START - 300 * SECOND)
 
 
@@ -152,6 +154,48 @@ def test_a_second_order_of_a_product_outlives_the_refund_of_the_first() -> None:
         actor.ask(refunded(OTHER_ORDER))
         assert item_of(actor) is None
         assert len(actor.happened(ItemRemoved)) == 1
+
+
+def test_an_older_ground_that_comes_late_gives_the_item_its_time_but_no_second_game() -> None:
+    """R-LIB-8: the oldest first, whatever order they come in; the world hears of the change, and of its undoing."""
+    actor = Actor()
+    actor.ask(bought(OTHER_ORDER, at=Micros(BOUGHT + SECOND)))
+    actor.passes(10)
+    actor.ask(bought(ORDER))
+    item = item_of(actor)
+    assert item is not None
+    assert (item.added_at, item.updated_at) == (BOUGHT, actor.now)
+    actor.ask(refunded(ORDER))
+    item = item_of(actor)
+    assert item is not None
+    assert item.added_at == BOUGHT + SECOND
+    assert len(actor.happened(ItemAdded)) == 1
+    told = [one for event in actor.happened(ItemFellBack) for one in published(USER, event)]
+    assert [one.type for one in told] == ["library.item.updated.v1"] * 2
+    assert len({one.event_id for one in told}) == 2
+
+
+def test_the_item_shows_the_same_ground_whatever_order_they_come_in() -> None:
+    """R-LIB-8: the same while all of them stand, and when the best is gone again."""
+    third, fourth = OrderId(an_id(3)), OrderId(an_id(4))
+    grounds = (
+        bought(ORDER, at=Micros(BOUGHT + SECOND)),
+        bought(OTHER_ORDER, by="gift"),
+        bought(third),
+        bought(fourth, by="family_shared_access", at=Micros(BOUGHT - SECOND)),
+        AddFreeProduct(GAME),
+    )
+    for order in permutations(grounds):
+        actor = Actor()
+        for ground in order:
+            actor.ask(ground)
+        shown = []
+        for refund in (OTHER_ORDER, third):
+            item = item_of(actor)
+            assert item is not None
+            shown.append((item.acquisition_type, item.added_at))
+            actor.ask(refunded(refund))
+        assert shown == [("gift", BOUGHT), ("purchase", BOUGHT)]
 
 
 GROUNDS: Sequence[Command] = (bought(), bought(OTHER_ORDER, by="gift"), refunded(), AddFreeProduct(GAME), bought())

@@ -1,11 +1,21 @@
 """Offline play: only what nobody counted is credited, what is impossible is refused, each once for good (R-PT-6)."""
 
-from actors.domain.commands import AddOfflineSessions, EndSession, Heartbeat, OfflinePlay, StartSession
+from actors.domain.commands import (
+    AddFreeProduct,
+    AddOfflineSessions,
+    AddPurchase,
+    EndSession,
+    ExpireSessions,
+    Heartbeat,
+    OfflinePlay,
+    RefundPurchase,
+    StartSession,
+)
 from actors.domain.context import Policy
 from actors.domain.events import OfflinePlayed, SessionEnded
-from actors.domain.ids import SECOND, ClientSessionId, Micros, ProductId, SessionId, UserId, shard_of
+from actors.domain.ids import SECOND, ClientSessionId, Micros, OrderId, ProductId, SessionId, UserId, shard_of
 from actors.domain.model import Aggregate
-from actors.domain.offline import MAX_LENGTH_US, offline_session_id
+from actors.domain.offline import MAX_COUNTED_SPANS, MAX_LENGTH_US, offline_session_id
 from actors.domain.publishing import published
 from actors.domain.replies import OfflineResults, SessionIsLive, SessionIsOver
 from actors.domain.spans import DAY_US
@@ -105,6 +115,18 @@ def test_a_live_session_counts_up_to_its_last_beat_and_leaves_the_rest_to_offlin
         assert actor.total() == 105 + online
 
 
+def test_a_session_that_ends_at_its_last_beat_does_not_hide_later_offline_play() -> None:
+    """Time goes on from the last end that is known, also after the user left memory (ARCHITECTURE.md, "Time")."""
+    actor = an_owner(0)
+    actor.ask(StartSession(GAME))
+    actor.passes(200)
+    brought(actor, play(1, 30, 160))
+    actor.passes(HOUR)
+    actor.ask(ExpireSessions())
+    assert actor.user.library is not None
+    assert actor.user.library.items[GAME].last_ended_at == START + 160 * SECOND
+
+
 def test_impossible_sessions_are_refused_one_by_one_with_reasons() -> None:
     """R-PT-6: each alone; the others of the call are taken, and nothing is remembered of those refused."""
     actor = an_owner()
@@ -112,7 +134,7 @@ def test_impossible_sessions_are_refused_one_by_one_with_reasons() -> None:
     too_long = play(5, 0, MAX_LENGTH_US // SECOND + 1, origin=actor.now - MAX_LENGTH_US - 2 * SECOND)
     assert brought(
         actor,
-        play(1, 10, 10),
+        play(1, 10, 10.999),
         play(2, 20, 10),
         play(3, 10 * HOUR - 10, 10 * HOUR + 1),
         play(4, -1, 10),
@@ -143,8 +165,14 @@ def test_a_day_holds_24_hours_over_all_products() -> None:
     assert brought(actor, that_day(2, 5, 24), that_day(3, 5, 24)) == [19 * HOUR, 0]
     actor.leaves_memory()
     assert brought(actor, that_day(4, 23, 24 + 1 / HOUR, OTHER_GAME)) == ["day_full"]
-    assert brought(actor, that_day(5, 24, 25, OTHER_GAME), that_day(6, 24, 47)) == [HOUR, 23 * HOUR]
-    assert brought(actor, that_day(7, 47, 47.5, OTHER_GAME), that_day(8, 48, 48.5)) == ["day_full", HOUR // 2]
+    assert brought(
+        actor,
+        that_day(5, 24, 25, OTHER_GAME),
+        that_day(6, 24, 47),
+        that_day(7, 47, 47.5, OTHER_GAME),
+        that_day(8, 48, 48.5),
+    ) == [HOUR, 23 * HOUR, "day_full", HOUR // 2]
+    assert brought(actor, that_day(9, 47, 47.5, OTHER_GAME)) == ["day_full"]
 
 
 def test_a_session_may_cross_many_days() -> None:
@@ -159,6 +187,47 @@ def test_a_session_cut_into_too_many_pieces_is_refused() -> None:
     for first in range(0, 600, 100):
         brought(actor, *(play(n + 10, 2 * n, 2 * n + 1) for n in range(first, first + 100)))
     assert brought(actor, play(1, 0, 1300), play(2, 0, 900)) == ["too_fragmented", 450]
+
+
+def test_a_past_of_more_pieces_than_can_be_looked_at_is_refused_in_memory_too() -> None:
+    """Promise 7: pieces that no flush has brought to the tables count as well; another day's do not."""
+    actor = an_owner(48 * HOUR)
+    for first in range(0, MAX_COUNTED_SPANS, 100):
+        brought(actor, *(play(n + 10, 2 * n, 2 * n + 1, origin=MIDNIGHT) for n in range(first, first + 100)))
+    assert brought(actor, play(2, HOUR, HOUR + 9, origin=MIDNIGHT)) == [9]
+    assert brought(actor, play(3, HOUR + 10, HOUR + 20, origin=MIDNIGHT)) == ["too_fragmented"]
+    assert brought(actor, play(4, 0, 10)) == [10]
+
+
+def test_ids_that_are_nobodys_are_not_kept() -> None:
+    """Promise 6: a client may make up any number of them, of products that it does not own too."""
+    actor = an_owner()
+    not_mine = ProductId(an_id(0xFF))
+    for n in range(0, 60, 3):
+        made_up = [play(n + one, 0, 10, not_mine) for one in range(3)]
+        assert brought(actor, *made_up, play(n + 3, 0, 10, not_mine)) == ["not_owned"] * 4
+        assert len(actor.user.ended) <= 4
+    for n in range(5):
+        actor.ask(Heartbeat(SessionId(an_id(5000 + n))))
+    assert len(actor.user.ended) == 1
+    assert brought(actor, play(70, 0, 10), play(71, 10, 20), play(0, 20, 30)) == [10, 10, 10]
+    assert brought(actor, play(70, 0, 10), play(72, 30, 40)) == [10, 10]
+    assert len(actor.user.ended) == 4
+
+
+def test_play_is_owned_since_the_first_ground_whatever_the_item_shows_now() -> None:
+    """R-PT-6, R-LIB-8: an upgrade, a fallback or a second purchase makes no honest play impossible."""
+    gift, order, later = (OrderId(an_id(n)) for n in (21, 22, 23))
+    actor = Actor()
+    actor.ask(AddFreeProduct(GAME))
+    actor.ask(AddPurchase(gift, (OTHER_GAME,), actor.now, "gift"))
+    actor.passes(HOUR)
+    actor.ask(AddPurchase(order, (GAME,), actor.now))
+    actor.ask(RefundPurchase(gift, (OTHER_GAME,), actor.now))
+    actor.ask(AddPurchase(later, (OTHER_GAME,), actor.now))
+    actor.passes(HOUR)
+    assert brought(actor, play(1, 0, 60), play(2, 60, 120, OTHER_GAME)) == [60, 60]
+    assert brought(actor, play(3, -1, 1), play(4, -1, 1, OTHER_GAME)) == ["before_acquisition"] * 2
 
 
 def test_only_the_days_in_question_are_looked_at() -> None:

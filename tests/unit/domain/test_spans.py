@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.domain.ids import Micros
-from actors.domain.spans import DAY_US, Span, Spans, day_span, days_of, measure, minus, union, within
+from actors.domain.spans import DAY_US, Span, Spans, day_span, days_of, measure, minus, union, with_span, within
 
 a_span = st.tuples(st.integers(0, 60), st.integers(0, 60)).map(lambda ends: (Micros(min(ends)), Micros(max(ends))))
 some_spans = st.lists(a_span, max_size=12)
@@ -26,6 +26,13 @@ def test_a_union_holds_every_moment_once(spans: list[Span]) -> None:
     assert is_normal(merged)
     assert moments(merged) == moments(spans)
     assert measure(merged) == len(moments(spans))
+
+
+@given(some_spans, a_span)
+def test_one_more_is_a_union_too(spans: list[Span], span: Span) -> None:
+    begin, end = span
+    more = (begin, Micros(end + 1))
+    assert with_span(union(spans), more) == union([*spans, more])
 
 
 @given(some_spans, a_span)
