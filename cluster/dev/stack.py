@@ -165,12 +165,12 @@ class DevStack:
         ]
 
     def environment(self) -> dict[str, str]:
-        """The variables of specification 7.1 for the parts that run now."""
+        """The variables of specification 7.1 for the parts that run now; none if nothing does."""
         variables: dict[str, str] = {}
         for part in self.parts:
             if part.running:
                 variables |= part.environment()
-        return variables | self.certificates.environment()
+        return variables | self.certificates.environment() if variables else variables
 
     @contextmanager
     def _one_command(self) -> Iterator[None]:

@@ -12,18 +12,22 @@ def one_line(error: Exception) -> str | None:
     import asyncpg
 
     from actors.ingress.ports import BrokerUnavailable
+    from actors.ports import StoreUnavailable
     from cluster.dev.errors import DevStackError
     from cluster.errors import CallError, DemoError, ServiceError
     from cluster.settings import SettingsError
+    from persistence.kafka.dead_letter_box import OriginalGone
     from persistence.postgres.migrate import MigrationError
 
     match error:
         case SettingsError():
             return f"{error} (see docs/configuration.md)"
-        case DevStackError() | MigrationError() | ServiceError() | DemoError() | CallError():
+        case DevStackError() | MigrationError() | ServiceError() | DemoError() | CallError() | OriginalGone():
             return str(error)
         case asyncpg.PostgresError() | asyncpg.InterfaceError():
             return f"Postgres refuses: {_flat(error)}"
+        case StoreUnavailable():
+            return f"the database cannot be read now: {_flat(error)}; is everything running? (`library dev status`)"
         case BrokerUnavailable():
             return f"Kafka does not answer: {_flat(error)}; is it running? (`library dev status`)"
         case ConnectionError():
