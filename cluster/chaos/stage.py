@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from random import Random
 
 from cluster.chaos.disk import SmallDisk
 from cluster.chaos.proxies import Proxies
+from cluster.chaos.rival import rival_of
 from cluster.chaos.running import RunningLibrary, ServiceFailed
 from cluster.dev.part import Part
 from cluster.dev.process import ProcessId, start_token
@@ -76,23 +76,16 @@ class Stage:
         process.send(signal.SIGSTOP)
         try:
             await asyncio.sleep(RIVAL_AFTER_S)
-            with (self.library.directory / "rival.log").open("ab") as log:
-                rival = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "cluster.chaos.rival", str(number)),
-                    env=self.library.environment(),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                )
-            await asyncio.sleep(FREEZE_S - RIVAL_AFTER_S)
+            log_file = self.library.directory / "rival.log"
+            async with rival_of(number, self.library.environment(), log_file) as rival:
+                await asyncio.sleep(FREEZE_S - RIVAL_AFTER_S)
+                process.send(signal.SIGCONT)
+                async with asyncio.timeout(RIVAL_TIMEOUT_S):
+                    await rival.wait()
+        except TimeoutError:
+            raise ServiceFailed(f"host-{number} was not taken back from its rival") from None
         finally:
             process.send(signal.SIGCONT)
-        try:
-            async with asyncio.timeout(RIVAL_TIMEOUT_S):
-                await rival.wait()
-        except TimeoutError:
-            rival.kill()
-            raise ServiceFailed(f"host-{number} was not taken back from its rival") from None
         await self.until(lambda: bool(self.library.pids(f"host-{number}")))
         return f"host-{number}, pid {frozen} and its rival {rival.pid}"
 
