@@ -1,9 +1,12 @@
 """Applies the numbered SQL files of ``migrations/``, forward only (R-DB-3).
 
-Each file runs in a transaction of its own together with its row in ``schema_migrations``. A lock lets one process do
-it at a time; the others wait for it and then find nothing left to do.
+Each file runs in a transaction of its own together with its row in ``schema_migrations``; one that begins with
+``-- outside a transaction`` statement by statement, each of which must bear to be run again: for what takes long, while
+the previous release goes on writing. A lock lets one process do it at a time; the others wait for it and then find
+nothing left to do.
 """
 
+import asyncio
 import re
 from dataclasses import dataclass
 from hashlib import sha256
@@ -24,6 +27,12 @@ create table if not exists schema_migrations (
     applied_at timestamptz not null default clock_timestamp()
 )
 """
+
+_NOTE: Final = "insert into schema_migrations (version, name, checksum) values ($1, $2, $3)"
+
+OUTSIDE: Final = "-- outside a transaction"
+LOCK_TURN_MS: Final = 2_000
+LOCK_PAUSE_S: Final = 0.1
 
 
 class MigrationError(Exception):
@@ -78,15 +87,15 @@ async def migrate(
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise MigrationError(f"cannot connect to Postgres: {_one_line(error)}") from error
     try:
-        return await _migrate(connection, read_migrations() if migrations is None else migrations)
+        return await _migrate(connection, read_migrations() if migrations is None else migrations, lock_timeout_s)
     except asyncpg.LockNotAvailableError as error:
         raise MigrationError(f"a lock was not free within {lock_timeout_s:g} s; does another migration run?") from error
     finally:
         connection.terminate()
 
 
-async def _migrate(connection: asyncpg.Connection, migrations: list[Migration]) -> list[str]:
-    await connection.execute("select pg_advisory_lock($1, 0)", locks.MIGRATION)
+async def _migrate(connection: asyncpg.Connection, migrations: list[Migration], lock_timeout_s: float) -> list[str]:
+    await _alone(connection, lock_timeout_s)
     await connection.execute(_CREATE_HISTORY)
     applied = {
         row["version"]: (row["name"], row["checksum"])
@@ -96,7 +105,7 @@ async def _migrate(connection: asyncpg.Connection, migrations: list[Migration]) 
     names = []
     for migration in migrations:
         if migration.version not in applied:
-            await _apply(connection, migration)
+            await _apply(connection, migration, lock_timeout_s)
             names.append(migration.name)
     return names
 
@@ -110,16 +119,44 @@ def _check_history(applied: dict[int, tuple[str, str]], migrations: list[Migrati
             raise MigrationError(f"{name} has changed since it was applied; migrations are forward only")
 
 
-async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
+async def _alone(connection: asyncpg.Connection, timeout_s: float) -> None:
+    """Takes the lock of migrations. Asks again and again: a session that waited for it would hold a snapshot, which an
+    index that is built beside the running service waits for."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while not await connection.fetchval("select pg_try_advisory_lock($1, 0)", locks.MIGRATION):
+        if loop.time() >= deadline:
+            raise asyncpg.LockNotAvailableError("another migration has the lock")
+        await asyncio.sleep(LOCK_PAUSE_S)
+
+
+async def _apply(connection: asyncpg.Connection, migration: Migration, lock_timeout_s: float) -> None:
+    """Waits for a table's lock in short turns: whoever comes after a waiter for an exclusive lock waits with it."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + lock_timeout_s
+    await connection.execute(f"set lock_timeout = {LOCK_TURN_MS}")
+    while True:
+        try:
+            await _run(connection, migration)
+            return
+        except asyncpg.LockNotAvailableError:
+            if loop.time() >= deadline:
+                raise
+            await asyncio.sleep(LOCK_PAUSE_S)
+
+
+async def _run(connection: asyncpg.Connection, migration: Migration) -> None:
     try:
-        async with connection.transaction():
-            await connection.execute(migration.sql)
-            await connection.execute(
-                "insert into schema_migrations (version, name, checksum) values ($1, $2, $3)",
-                migration.version,
-                migration.name,
-                migration.checksum,
-            )
+        if migration.sql.startswith(OUTSIDE):
+            await connection.execute("set statement_timeout = 0")
+            for statement in migration.sql.split(";\n"):
+                if statement.strip():
+                    await connection.execute(statement)
+            await connection.execute(_NOTE, migration.version, migration.name, migration.checksum)
+        else:
+            async with connection.transaction():
+                await connection.execute(migration.sql)
+                await connection.execute(_NOTE, migration.version, migration.name, migration.checksum)
     except asyncpg.LockNotAvailableError:
         raise
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

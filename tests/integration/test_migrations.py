@@ -85,3 +85,44 @@ async def test_without_a_server_the_error_is_one_line() -> None:
     with pytest.raises(MigrationError, match="cannot connect") as refusal:
         await migrate("postgresql://nobody@127.0.0.1:1/none")
     assert "\n" not in str(refusal.value)
+
+
+async def test_a_file_outside_a_transaction_is_run_again_until_all_of_it_is_done(postgres_dsn: str) -> None:
+    """R-DB-3: an index is built while the table is written, which no transaction can do; what was begun is not in the
+    way the next time."""
+    table = migration(1, "create table a (b int)")
+    index = (
+        "-- outside a transaction\n\ndrop index concurrently if exists i;\n\ncreate index concurrently i on a (b);\n"
+    )
+    with pytest.raises(MigrationError, match=r"0002_made_up\.sql failed: .*nowhere"):
+        await migrate(postgres_dsn, migrations=[table, migration(2, f"{index}select * from nowhere;\n")])
+    assert await migrate(postgres_dsn, migrations=[table, migration(2, index)]) == ["0002_made_up.sql"]
+
+
+async def test_processes_that_wait_do_not_hold_up_an_index(postgres_dsn: str) -> None:
+    """Each that waits for its turn would be waited for."""
+    files = [
+        migration(1, "create table a (b int)"),
+        migration(2, "-- outside a transaction\nselect pg_sleep(0.5);\ncreate index concurrently i on a (b);\n"),
+    ]
+    applied = await asyncio.gather(*(migrate(postgres_dsn, migrations=files) for _ in range(4)))
+    assert sorted(applied, key=len) == [[], [], [], [one.name for one in files]]
+
+
+async def test_a_migration_that_waits_for_a_table_does_not_stop_its_writers(postgres_dsn: str) -> None:
+    """R-DB-3: they queue behind a waiter for an exclusive lock, so it waits in short turns."""
+    await migrate(postgres_dsn, migrations=[migration(1, "create table a (b int)")])
+    reader, writer = [await asyncpg.connect(postgres_dsn) for _ in range(2)]
+    await reader.execute("begin; select * from a")
+    files = [migration(1, "create table a (b int)"), migration(2, "alter table a add column c int")]
+    migrating = asyncio.create_task(migrate(postgres_dsn, migrations=files))
+    blocked = "select count(*) from pg_locks where not granted and mode = 'AccessExclusiveLock'"
+    async with asyncio.timeout(20):
+        while not await reader.fetchval(blocked):  # noqa: ASYNC110 - another session's lock has no event
+            await asyncio.sleep(0.01)
+        await writer.execute("insert into a values (1)")
+        assert not migrating.done()
+        await reader.execute("commit")
+        assert await migrating == ["0002_made_up.sql"]
+    await reader.close()
+    await writer.close()

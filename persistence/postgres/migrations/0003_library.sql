@@ -34,10 +34,13 @@ create table removed_library_items (
 
 -- A purchase becomes one of several grounds; a refund is remembered with it, or before it (then the type is null).
 alter table applied_purchases
-    add column acquisition_type varchar(50) default 'purchase' check (
+    add column acquisition_type varchar(50) default 'purchase',
+    add constraint applied_purchases_acquisition_type_check check (
         acquisition_type in ('purchase', 'gift', 'key_activation', 'family_shared_access', 'free_to_play')
-    ),
+    ) not valid,
     add column added_at timestamptz,
     add column refunded_at timestamptz,
     alter column applied_at set default now(),
-    add check (acquisition_type is not null or refunded_at is not null);
+    add constraint applied_purchases_ground_check check (
+        acquisition_type is not null or refunded_at is not null
+    ) not valid;

@@ -6,11 +6,10 @@ alter table playtime_sessions
     add column client_session_id uuid,
     -- What of this session's time other sessions of the same user and product count: from, to, from, to... Null when it
     -- counts all of its time itself. duration_seconds is without it.
-    add column counted_elsewhere timestamptz[]
-        check (cardinality(counted_elsewhere) > 0 and cardinality(counted_elsewhere) % 2 = 0);
-
--- Finds what was played on some days without a look at the years before. last_heartbeat_at stays unindexed.
-create index idx_playtime_sessions_ends on playtime_sessions (user_id, end_time) where end_time is not null;
+    add column counted_elsewhere timestamptz[],
+    add constraint playtime_sessions_counted_elsewhere_check check (
+        cardinality(counted_elsewhere) > 0 and cardinality(counted_elsewhere) % 2 = 0
+    ) not valid;
 
 -- Whole seconds that a session counts from its start to a moment; what elsewhere (from, to, from, to...) counts is left
 -- out.
