@@ -1,5 +1,6 @@
 """Who is believed, and who is not (R-SEC-1)."""
 
+import asyncio
 import base64
 import json
 from collections import Counter
@@ -257,6 +258,32 @@ async def test_a_broken_file_keeps_the_last_good_keys(world: World, broken: str)
     world.file.unlink()
     await authenticator.refresh_keys()
     assert await asked(authenticator, made(RSA, "RS256", "one", jti="2")) == USER
+
+
+async def test_all_who_have_a_new_key_wait_for_the_one_look_at_the_file(world: World) -> None:
+    """R-SEC-1: a rotation refuses nobody."""
+    world.publish(old=RSA)
+    authenticator = world.authenticator(hs256_secret=None)
+    await authenticator.refresh_keys()
+    world.publish(new=P256)
+    tokens = [made(P256, "ES256", "new", jti=str(number)) for number in range(3)]
+    assert await asyncio.gather(*(asked(authenticator, one) for one in tokens)) == [USER] * 3
+
+
+async def test_without_a_good_file_an_unknown_key_is_nobodys_fault(world: World) -> None:
+    """R-SEC-1: 503, the token may be good; 401 again once the file can tell."""
+    authenticator = world.authenticator(hs256_secret=None)
+    new = made(P256, "ES256", "new")
+    for content in (None, "{"):
+        if content is not None:
+            world.file.write_text(content)
+        await authenticator.refresh_keys()
+        with pytest.raises(ApiError) as away:
+            await asked(authenticator, new)
+        assert away.value.entry.code == "SERVICE_UNAVAILABLE"
+    world.publish(old=RSA)
+    await authenticator.refresh_keys()
+    await refused(authenticator, new)
 
 
 async def test_keys_that_are_weak_secret_or_for_other_uses_are_left_out(world: World) -> None:
