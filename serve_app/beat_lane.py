@@ -5,6 +5,7 @@ and one attempt at its actor, so that it can be answered in a callback. Whatever
 app, which gives every answer this lane gives: what a request gets does not depend on its way (R-PT-1, R-PT-9).
 """
 
+import asyncio
 from collections.abc import Sequence
 from time import perf_counter
 from typing import Protocol
@@ -65,6 +66,11 @@ class Beat:
         self.response_started = False
         self.response_complete = False
 
+    @property
+    def deadline(self) -> float:
+        """By ``perf_counter``: whatever way it goes on, the beat has its time once."""
+        return self._started + self._lane.timeout_s
+
     def on_reply(self, reply: Reply | None) -> None:
         lane = self._lane
         lane.metrics.in_flight -= 1
@@ -102,13 +108,15 @@ class BeatLane:
         self._actors = actors
         self._authenticator = authenticator
         self._rates = rates
-        self._timeout_s = command_timeout_s
+        self.timeout_s = command_timeout_s
         self.errors = errors
         self.metrics = metrics
         self.series: RouteSeries = metrics.series("POST", f"{SESSIONS}{{session_id}}/heartbeat")
 
     def begin(self, connection: Connection, url: bytes, headers: Headers, by_name: dict[bytes, bytes]) -> Beat | None:
         """The beat, on its way to its actor; None for what is no plain heartbeat, and then nothing happened.
+
+        One that was admitted here but cannot be sent at once takes the long way, where it is not asked for twice.
 
         The request is a POST in HTTP/1.1 without a body; ``by_name`` is made of ``headers``.
         """
@@ -129,7 +137,7 @@ class BeatLane:
         beat = Beat(self, connection, url, headers)
         if (traceparent := by_name.get(b"traceparent")) is not None:
             beat._trace = trace_of(traceparent)
-        if not self._actors.try_call(user_id, command, beat.on_reply, timeout_s=self._timeout_s, trace=beat._trace):
-            return None
         self.metrics.in_flight += 1
+        if not self._actors.try_call(user_id, command, beat.on_reply, timeout_s=self.timeout_s, trace=beat._trace):
+            asyncio.get_running_loop().call_soon(beat.on_reply, None)
         return beat

@@ -29,6 +29,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 SESSIONS = f"{BASE}/playtime/sessions/"
 _SESSIONS_LENGTH = len(SESSIONS)
+LANE_DEADLINE = "library.lane_deadline"
+"""In the scope of a heartbeat that was admitted before, by the lane: until when it may take, by ``perf_counter``."""
 
 
 class ClientGone(Exception):
@@ -52,10 +54,11 @@ class SessionEndpoint:
         user_id = self._authenticator.recall(by_name, len(headers))
         if user_id is None:
             user_id = await self._authenticator.authenticate(headers)
-        if verb == "heartbeat":
-            self._rates.check_beat(user_id, session.encode())
-        else:
+        deadline: float | None = scope.get(LANE_DEADLINE)
+        if verb != "heartbeat":
             self._rates.check(user_id, "write")
+        elif deadline is None:
+            self._rates.check_beat(user_id, session.encode())
         if not accepts_json(by_name.get(b"accept", b"*/*")):
             raise ApiError("NOT_ACCEPTABLE", "this resource is application/json")
         if scope["query_string"]:
@@ -63,7 +66,9 @@ class SessionEndpoint:
         traceparent = by_name.get(b"traceparent")
         trace = None if traceparent is None else trace_of(traceparent)
         if verb == "heartbeat":
-            return await self._calls.heartbeat(user_id, session, trace, command_id_of(headers, user_id, scope, b""))
+            left_s = None if deadline is None else max(0.0, deadline - perf_counter())
+            key = command_id_of(headers, user_id, scope, b"")
+            return await self._calls.heartbeat(user_id, session, trace, key, timeout_s=left_s)
         scope["trace_id"] = trace = trace or new_trace_id()
         if verb == "end":
             return await self._calls.end(user_id, session, trace, command_id_of(headers, user_id, scope, b""))

@@ -21,6 +21,7 @@ from uvicorn.server import ServerState
 
 from serve_app.beat_lane import Beat, BeatLane
 from serve_app.errors import ApiError
+from serve_app.fast_path import LANE_DEADLINE
 from serve_app.outcomes import Answer
 from serve_app.wire import Phase, Stop, Wire, encode_answer
 
@@ -259,10 +260,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.on_response_complete()
 
     def take_long_way(self, beat: Beat) -> None:
-        """The heartbeat goes on as if it had never been on the lane; it has no body, so it is whole."""
-        cycle = self._new_cycle(
-            self._scope_of(b"POST", "1.1", beat.url, beat.headers), keep_alive=beat.keep_alive, expects=False
-        )
+        """The heartbeat goes on with what is left of its time; it has no body, so it is whole."""
+        scope = self._scope_of(b"POST", "1.1", beat.url, beat.headers)
+        scope[LANE_DEADLINE] = beat.deadline
+        cycle = self._new_cycle(scope, keep_alive=True, expects=False)
+        cycle.keep_alive = beat.keep_alive  # also while the door drains: others may be waiting behind it
         cycle.more_body = False
         cycle.message_event.set()
         if self.cycle is self._running:

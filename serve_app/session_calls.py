@@ -52,10 +52,19 @@ class SessionCalls:
             (NEXT_HEARTBEAT, b"%d" % session.interval_s),
         )
 
-    async def heartbeat(self, user_id: UserId, session: str, trace: str | None, key: CommandId | None = None) -> Answer:
-        """204; the session will not end before ``Library-Accepted-At``."""
+    async def heartbeat(
+        self,
+        user_id: UserId,
+        session: str,
+        trace: str | None,
+        key: CommandId | None = None,
+        *,
+        timeout_s: float | None = None,
+    ) -> Answer:
+        """204; the session will not end before ``Library-Accepted-At``. ``timeout_s``: what is left of its time."""
         command = Heartbeat(_session_id(session))
-        reply = await self._actors.call(user_id, command, timeout_s=self._timeout_s, command_id=key, trace=trace)
+        timeout_s = self._timeout_s if timeout_s is None else timeout_s
+        reply = await self._actors.call(user_id, command, timeout_s=timeout_s, command_id=key, trace=trace)
         return counted_answer(reply)
 
     async def end(self, user_id: UserId, session: str, trace: str, key: CommandId | None = None) -> Answer:

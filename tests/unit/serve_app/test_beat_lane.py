@@ -3,13 +3,15 @@
 import asyncio
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from actors.domain.commands import Heartbeat
 from actors.domain.replies import Overloaded
-from tests.support.door import SESSIONS, OpenDoor, bearer
+from serve_app.settings import RateSettings
+from tests.support.door import SESSIONS, OpenDoor, bearer, open_door
 
 Headers = dict[str, str]
 
@@ -80,6 +82,36 @@ async def test_a_lost_attempt_is_made_again_by_the_long_way(door: OpenDoor) -> N
     assert answer.status_code == 204
     assert beats(door) == 2
     assert door.door.load()["in_flight"] == 0
+    on_the_lane, after_it = door.engine.timeouts[-2:]
+    assert 0 < after_it < on_the_lane, "both attempts share the time of one request"
+
+
+@pytest.mark.parametrize("chance", ["lose", "not at once"])
+async def test_the_long_way_does_not_ask_again_what_the_lane_has_admitted(run_dir: Path, chance: str) -> None:
+    """R-SEC-4: a beat in time is not refused because its first attempt met a host that was going."""
+    one_beat = RateSettings(beats_per_s=0.01, beats_burst=1, beat_gap_s=100)
+    async with open_door(run_dir, rates=one_beat) as door:
+        session = await known_session(door)
+        door.client.headers.update(bearer())
+        door.engine.lose, door.engine.at_once = chance == "lose", chance == "lose"
+        path = f"{SESSIONS}/{session}/heartbeat"
+        statuses = [(await door.client.post(path)).status_code for _ in range(3)]
+    assert statuses == [204, 204, 429], "the burst, one that has waited, one that has not"
+    assert door.door.load()["in_flight"] == 0
+
+
+async def test_what_waits_behind_a_beat_on_the_long_way_is_answered_by_a_draining_door(door: OpenDoor) -> None:
+    """R-NFR-4."""
+    session = await known_session(door)
+    door.engine.hold, door.engine.lose = asyncio.Event(), True
+    asked = asyncio.create_task(door.raw(beat(session) + beat(session, {"connection": "close"})))
+    await until(lambda: beats(door) == 1)
+    draining = asyncio.create_task(door.door.drain())
+    await asyncio.sleep(0)
+    door.engine.hold.set()
+    answers = await asked
+    await draining
+    assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"204", b"204"]
 
 
 async def test_an_overloaded_host_is_not_asked_twice(door: OpenDoor) -> None:
