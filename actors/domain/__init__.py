@@ -2,6 +2,7 @@
 
 Reading order: ``ids`` (what identifies and measures), ``model`` (what a user is made of), ``commands``, ``events`` and
 ``replies`` (what goes in and out), ``context`` (what else a rule may know), ``user`` (``decide`` and ``evolve``),
-``remembering`` (command ids), then an aggregate a file: ``sessions``, ``offline`` (merged by ``spans``), ``library``,
-``access``; last ``publishing`` (what the world is told).
+``remembering`` (command ids); ``sessions``, ``offline`` (merged by ``spans``); ``library_part`` (which rule of a
+library decides), ``acquisitions``, ``library``, ``listing`` (pages), ``categories``, ``access``; last ``publishing``
+(what the world is told).
 """

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from actors.catalog import ProductUpdate
 from actors.domain.ids import UserId
 from actors.ingress.envelope import PARSE_ERRORS, Opened, Undecodable, open_envelope
 from actors.ingress.payloads import (
@@ -16,7 +17,7 @@ from actors.ingress.payloads import (
     said_kind,
 )
 from actors.ingress.ports import Record
-from actors.ingress.product_news import ProductNews, decode_product_news
+from actors.ingress.product_news import decode_product_news
 
 Routes = Mapping[str, frozenset[EventType]]
 """Which event types a topic may hold."""
@@ -34,7 +35,7 @@ def routes(topics: Mapping[EventType, str]) -> Routes:
     return {topic: frozenset(kind for kind, name in topics.items() if name == topic) for topic in topics.values()}
 
 
-def decode(record: Record, where: Routes) -> Decoded | ProductNews:
+def decode(record: Record, where: Routes) -> Decoded | ProductUpdate:
     """The command that a message asks for, or what it says of a product. Raises ``Undecodable``."""
     opened = open_envelope(record)
     allowed = where.get(record.partition.topic, frozenset())

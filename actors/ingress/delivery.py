@@ -12,13 +12,12 @@ from contextlib import nullcontext
 from msgspec import Struct
 
 from actors.backoff import Backoff
-from actors.catalog import CatalogUnavailable, ProductUpdates
+from actors.catalog import CatalogUnavailable, ProductUpdate, ProductUpdates
 from actors.domain.replies import Done, Failed, Overloaded, Refused, Reply, Unavailable, WrongShard
 from actors.ingress.decoding import Decoded
 from actors.ingress.envelope import Undecodable
 from actors.ingress.metrics import IngressMetrics
 from actors.ingress.ports import BrokerUnavailable, Calls, DeadLetter, DeadLetters, Record
-from actors.ingress.product_news import ProductNews
 from actors.ingress.window import PartitionWindow
 
 
@@ -40,7 +39,7 @@ class Item(Struct, kw_only=True):
 
     record: Record
     window: PartitionWindow
-    content: Decoded | ProductNews | Undecodable
+    content: Decoded | ProductUpdate | Undecodable
     failures: int = 0
     suspicions: int = 0
 
@@ -95,7 +94,7 @@ class Deliverer:
             if isinstance(item.content, Undecodable):
                 problem = item.content
                 again = await self._bury(item, problem.reason, problem.detail, problem.event_id)
-            elif isinstance(item.content, ProductNews):
+            elif isinstance(item.content, ProductUpdate):
                 again = await self._tell(item.content)
             else:
                 again = await self._call(item, item.content)
@@ -103,9 +102,9 @@ class Deliverer:
                 item.window.done(item.record.offset)
             return again
 
-    async def _tell(self, news: ProductNews) -> Again | None:
+    async def _tell(self, update: ProductUpdate) -> Again | None:
         try:
-            await self._products.apply(news.update)
+            await self._products.apply(update)
         except CatalogUnavailable as away:
             return Again(away.retry_after_s)
         self._metrics.consumed += 1

@@ -11,14 +11,13 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from msgspec import Struct, field
 
 from actors.backoff import Backoff
-from actors.catalog import ProductUpdates
+from actors.catalog import ProductUpdate, ProductUpdates
 from actors.ingress.decoding import Decoded, Routes, decode
 from actors.ingress.delivery import Deliverer, DeliveryLimits, Item
 from actors.ingress.envelope import Undecodable
 from actors.ingress.lanes import Lanes
 from actors.ingress.metrics import IngressMetrics
 from actors.ingress.ports import BrokerUnavailable, Calls, Consumer, DeadLetters, Partition, Record
-from actors.ingress.product_news import ProductNews
 from actors.ingress.window import PartitionWindow, wait_at_most
 
 log = logging.getLogger(__name__)
@@ -122,7 +121,7 @@ class Ingress:
         content = self._read(record)
         self._lanes.put(_lane(content, record), Item(record=record, window=window, content=content))
 
-    def _read(self, record: Record) -> Decoded | ProductNews | Undecodable:
+    def _read(self, record: Record) -> Decoded | ProductUpdate | Undecodable:
         try:
             return decode(record, self._where)
         except Undecodable as problem:
@@ -210,13 +209,13 @@ async def keep_ingress(
             await wait_at_most(stop, backoff.next_s())
 
 
-def _lane(content: Decoded | ProductNews | Undecodable, record: Record) -> Hashable:
+def _lane(content: Decoded | ProductUpdate | Undecodable, record: Record) -> Hashable:
     """What happens to one user, or to one product, happens in order."""
     match content:
         case Decoded(user_id=user_id):
             return user_id
-        case ProductNews(update=update):
-            return update.product_id
+        case ProductUpdate(product_id=product_id):
+            return product_id
         case Undecodable():
             return record.partition, record.offset
 

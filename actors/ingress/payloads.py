@@ -115,26 +115,26 @@ _said = msgspec.json.Decoder(_Said)
 
 def read_purchase(data: bytes | Raw) -> Asked:
     said = _purchase.decode(data)
-    at = _time(said.purchase_timestamp, "purchase_timestamp")
+    at = read_time(said.purchase_timestamp, "purchase_timestamp")
     return _user(said.user_id), AddPurchase(_order(said.order_id, "order_id"), _products(said.items), at)
 
 
 def read_refund(data: bytes | Raw) -> Asked:
     """``order_id`` is that of an order, a gift or an activation."""
     said = _refund.decode(data)
-    at = _time(said.refund_timestamp, "refund_timestamp")
+    at = read_time(said.refund_timestamp, "refund_timestamp")
     return _user(said.user_id), RefundPurchase(_order(said.order_id, "order_id"), _products(said.items), at)
 
 
 def read_gift(data: bytes | Raw) -> Asked:
     said = _gift.decode(data)
-    at = _time(said.accepted_timestamp, "accepted_timestamp")
+    at = read_time(said.accepted_timestamp, "accepted_timestamp")
     return _user(said.user_id), AddPurchase(_order(said.gift_id, "gift_id"), _products(said.items), at, "gift")
 
 
 def read_key(data: bytes | Raw) -> Asked:
     said = _key.decode(data)
-    at = _time(said.activation_timestamp, "activation_timestamp")
+    at = read_time(said.activation_timestamp, "activation_timestamp")
     order = _order(said.activation_id, "activation_id")
     return _user(said.user_id), AddPurchase(order, _products(said.items), at, "key_activation")
 
@@ -150,7 +150,7 @@ def read_uninstalled(data: bytes | Raw) -> Asked:
 def read_status(data: bytes | Raw) -> Asked:
     said = _status.decode(data)
     return _user(said.user_id), ChangeInstallation(
-        _product(said.product_id), said.status, _time(said.timestamp, "timestamp")
+        _product(said.product_id), said.status, read_time(said.timestamp, "timestamp")
     )
 
 
@@ -181,7 +181,7 @@ def _read_installation(
     if said.event_type not in (UNSET, kind):
         raise ValueError("event_type contradicts the event's type or topic")
     return _user(said.user_id), ChangeInstallation(
-        _product(said.product_id), status, _time(said.timestamp, "timestamp")
+        _product(said.product_id), status, read_time(said.timestamp, "timestamp")
     )
 
 
@@ -208,7 +208,8 @@ def _id(text: str, name: str) -> bytes:
         raise ValueError(f"{name} is not a UUID") from None
 
 
-def _time(text: str, name: str) -> Micros:
+def read_time(text: str, name: str) -> Micros:
+    """``ValueError`` for what no table could hold."""
     if _TIME.fullmatch(text) is None:
         raise ValueError(f"{name} is not an RFC 3339 time")
     try:

@@ -1,7 +1,8 @@
 """``catalog.product.updated.v1`` to what the remembered catalog is told (specification 5.2; R-LIB-4).
 
 The payload has no time of its own. Ordered by the event's ``time``, else by when Kafka got it; both are later than the
-change, so an answer that the catalog gave in between is taken for older, and is asked for again.
+change, so an answer that the catalog gave in between is taken for older, and is asked for again. A time well after
+Kafka's counts as that: a producer whose clock is wrong must not hide what the catalog says for as long.
 """
 
 from typing import Annotated
@@ -10,16 +11,14 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from actors.catalog import ProductUpdate
-from actors.domain.ids import format_id, parse_id, parse_time
+from actors.domain.ids import format_id, parse_id
 from actors.ingress.envelope import Opened
+from actors.ingress.payloads import read_time
 from actors.ingress.ports import Record
 
 MAX_FIELDS = 100
-
-
-class ProductNews(Struct, frozen=True, kw_only=True):
-    update: ProductUpdate
-    event_id: str | None = None
+MAX_AHEAD_MS = 300_000
+"""Of the moment when Kafka got the event: so much clocks may differ."""
 
 
 class _ProductUpdated(Struct):
@@ -32,17 +31,18 @@ class _ProductUpdated(Struct):
 _payload = msgspec.json.Decoder(_ProductUpdated)
 
 
-def decode_product_news(opened: Opened, record: Record) -> ProductNews:
+def decode_product_news(opened: Opened, record: Record) -> ProductUpdate:
     """``ValueError`` and what msgspec raises for a payload that is none."""
     payload = _payload.decode(opened.data)
     cover = payload.new_cover_image_url
     if cover is UNSET and "cover_image_url" in payload.updated_fields:
         cover = None
-    at_ms = record.timestamp_ms if opened.time is None else parse_time(opened.time) // 1_000
-    update = ProductUpdate(
+    at_ms = record.timestamp_ms
+    if opened.time is not None:
+        at_ms = min(read_time(opened.time, "time") // 1_000, at_ms + MAX_AHEAD_MS)
+    return ProductUpdate(
         product_id=format_id(parse_id(payload.product_id)),
         updated_at=at_ms,
         title=payload.new_title,
         cover_image_url=cover,
     )
-    return ProductNews(update=update, event_id=opened.event_id)

@@ -54,11 +54,11 @@ delete from user_library_items using unnest($1::uuid[], $2::uuid[]) as gone (use
 where user_library_items.id = gone.id and user_library_items.user_id = gone.user_id
 """
 
+# A product that was there again by a release which does not know this table is another item now.
 UPSERT_REMOVED: Final = f"""
-insert into removed_library_items as stored (user_id, {_ITEM_COLUMNS}, removed_at)
+insert into removed_library_items (user_id, {_ITEM_COLUMNS}, removed_at)
 select {_SELECTED}, removed_at from unnest({_ARRAYS}, $15::timestamptz[]) as given ({_GIVEN}, removed_at)
-on conflict (user_id, product_id) do update set removed_at = excluded.removed_at, {_UPDATES}
-where stored.id = excluded.id
+on conflict (user_id, product_id) do update set id = excluded.id, removed_at = excluded.removed_at, {_UPDATES}
 """
 
 UNDO_REMOVAL: Final = """

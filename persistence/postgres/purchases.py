@@ -11,7 +11,7 @@ from persistence.postgres.connection import Session
 from persistence.postgres.pool import ConnectionPool
 from persistence.postgres.rows import write_rows
 
-# A row changes twice at most: it is refunded, or its purchase comes after its refund.
+# A row changes once at most: it is refunded, or its purchase comes after its refund.
 UPSERT: Final = """
 insert into applied_purchases as stored (user_id, order_id, product_id, acquisition_type, added_at, refunded_at)
 select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[])

@@ -33,8 +33,8 @@ class CatalogClient:
 
 
 def _read(answer: messages.BatchGetProductsResponse, asked: frozenset[str]) -> Mapping[str, Learned]:
-    """``WrongAnswer`` when anything in it was not asked for: better no title than somebody else's. A product that
-    cannot be shown is left out alone, so that it spoils no other's."""
+    """``WrongAnswer`` when anything in it was not asked for: better no title than somebody else's; or when it says
+    nothing. A product that cannot be shown is left out alone: it spoils no other's and says nothing of the service."""
     learned: dict[str, Learned] = {}
     for found in answer.products:
         if found.product_id not in asked:
@@ -54,6 +54,6 @@ def _read(answer: messages.BatchGetProductsResponse, asked: frozenset[str]) -> M
         if missing not in asked or missing in learned:
             raise WrongAnswer("a missing id that is there, or was not asked for")
         learned[missing] = Learned(product=None, as_of=answer.as_of_ms)
-    if asked and not learned:
+    if asked and not answer.products and not answer.missing_product_ids:
         raise WrongAnswer("nothing of what was asked for")
     return learned

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from actors.domain.ids import HostId, Micros, Seq, UserId
 from actors.domain.model import Anomaly
@@ -11,6 +11,7 @@ from actors.history import SessionHistory
 from actors.ports import ClockStore, ClusterMapReader, EntityLoader, HostStore, OutboxRow, SupervisorStore
 
 SessionName = Literal["journal", "flush"]
+ME: Final = HostId(0)
 
 
 class Held(ABC):
@@ -79,3 +80,12 @@ class World(ABC):
     @abstractmethod
     async def now(self) -> Micros:
         """The server's clock."""
+
+
+async def owner(world: World, *, appended: int = 1) -> HostStore:
+    """Our host's store, with so many bodies in its log."""
+    store = world.store(ME)
+    await store.take_over("a:1")
+    for seq in range(1, appended + 1):
+        await store.append(Seq(seq), b"body")
+    return store

@@ -13,7 +13,7 @@ from actors.ingress.decoding import decode, routes
 from actors.ingress.envelope import Undecodable
 from actors.ingress.payloads import PRODUCT_UPDATED, PURCHASED
 from actors.ingress.ports import Partition, Record
-from actors.ingress.product_news import ProductNews
+from actors.ingress.product_news import MAX_AHEAD_MS
 from tests.support.events import structured
 
 GAME = "5f1b0a52-3c41-4c0e-9a57-0d8f3f6f2f10"
@@ -23,11 +23,11 @@ AT = "2024-03-15T20:00:00.250Z"
 AT_MS = 1_710_532_800_250
 
 
-def news(value: bytes, topic: str = PRODUCT_UPDATED, where: Any = ROUTES) -> ProductUpdate:
-    record = Record(partition=Partition(topic, 0), offset=1, timestamp_ms=77, key=None, value=value)
+def news(value: bytes, topic: str = PRODUCT_UPDATED, where: Any = ROUTES, got_ms: int = AT_MS) -> ProductUpdate:
+    record = Record(partition=Partition(topic, 0), offset=1, timestamp_ms=got_ms, key=None, value=value)
     decoded = decode(record, where)
-    assert isinstance(decoded, ProductNews)
-    return decoded.update
+    assert isinstance(decoded, ProductUpdate)
+    return decoded
 
 
 def said(**more: Any) -> dict[str, Any]:
@@ -59,8 +59,14 @@ def test_what_is_not_said_did_not_change_and_a_cover_may_be_taken_away() -> None
 
 
 def test_without_a_time_of_its_own_it_is_as_new_as_kafka_says() -> None:
-    assert news(json.dumps(said(new_title="x")).encode()).updated_at == 77
-    assert news(structured(PRODUCT_UPDATED, said(new_title="x"))).updated_at == 77
+    assert news(json.dumps(said(new_title="x")).encode(), got_ms=77).updated_at == 77
+    assert news(structured(PRODUCT_UPDATED, said(new_title="x")), got_ms=77).updated_at == 77
+
+
+def test_a_time_well_after_kafkas_does_not_hide_what_the_catalog_says_later() -> None:
+    value = structured(PRODUCT_UPDATED, said(new_title="x"), time=AT)
+    assert news(value, got_ms=AT_MS - MAX_AHEAD_MS).updated_at == AT_MS
+    assert news(value, got_ms=AT_MS - MAX_AHEAD_MS - 1).updated_at == AT_MS - 1
 
 
 def test_it_may_share_a_topic_when_it_says_what_it_is() -> None:
@@ -88,7 +94,9 @@ def test_what_cannot_be_shown_is_a_dead_letter(payload: dict[str, Any]) -> None:
         jsonschema.validate(payload, SCHEMA)
 
 
-@pytest.mark.parametrize("time", ["yesterday", "2024-03-15T20:00:00", "2024-13-15T20:00:00Z"])
+@pytest.mark.parametrize(
+    "time", ["yesterday", "2024-03-15T20:00:00", "2024-13-15T20:00:00Z", "1969-12-31T23:59:59Z", "20240315T200000Z"]
+)
 def test_a_time_that_is_none_is_a_dead_letter(time: str) -> None:
     with pytest.raises(Undecodable):
         news(structured(PRODUCT_UPDATED, said(new_title="x"), time=time))
