@@ -39,10 +39,10 @@ class CountedAttributes(Struct, frozen=True):
 
 
 class BeatResult(Struct, frozen=True):
-    """Either ``attributes`` or ``error``."""
+    """Either ``attributes`` or ``error``. ``id`` is the request's own text, also where that is no UUID."""
 
     type: Literal["playtimeHeartbeat"]
-    id: Uuid
+    id: str
     attributes: CountedAttributes | UnsetType = UNSET
     error: ErrorObject | UnsetType = UNSET
 

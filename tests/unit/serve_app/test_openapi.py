@@ -41,7 +41,8 @@ async def document(door: OpenDoor) -> dict[str, Any]:
 
 
 def checked(document: dict[str, Any], schema: dict[str, Any], value: object) -> None:
-    Draft202012Validator({**schema, "components": document["components"]}).validate(value)
+    schema = {**schema, "components": document["components"]}
+    Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(value)
 
 
 def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -117,6 +118,10 @@ async def test_answers_are_what_the_document_says(door: OpenDoor, document: dict
         await ask("GET", path, path)
     await ask("GET", f"{BASE}/items?limit=0", f"{BASE}/items")
     await ask("GET", f"{BASE}/items/1", f"{BASE}/items/{{item_id}}")
+    many = f"{BASE}/playtime/heartbeats"
+    beats = [{"type": "playtimeHeartbeat", "id": one} for one in (session, "no-uuid", "")]
+    echoed = (await ask("POST", many, many, json={"data": beats})).json()["data"]
+    assert [one["id"] for one in echoed] == [session, "no-uuid", ""]
 
 
 async def test_there_is_a_page_to_read_it(door: OpenDoor) -> None:
