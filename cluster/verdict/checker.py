@@ -2,18 +2,18 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
 from actors.domain.ids import SECOND, Micros, ProductId, SessionId, UserId, format_id
 from actors.domain.spans import Span, measure, minus, union
-from cluster.verdict.found import Found, FoundItem, FoundSession
+from cluster.verdict.found import Found, FoundCategory, FoundItem, FoundSession
 from cluster.verdict.history import Brought, History, Told
+from cluster.verdict.library import library_problems, update_problems
 
 ADDED = "library.game.added.v1"
 REMOVED = "library.game.removed.v1"
-UPDATED = "library.item.updated.v1"
 STARTED = "library.playtime.session.started.v1"
 ENDED = "library.playtime.session.ended.v1"
 
@@ -30,14 +30,17 @@ def violations(histories: Iterable[History], found: Found) -> list[str]:
     items: dict[UserId, list[FoundItem]] = defaultdict(list)
     for item in found.items:
         items[item.user_id].append(item)
+    categories: dict[UserId, list[FoundCategory]] = defaultdict(list)
+    for category in found.categories:
+        categories[category.user_id].append(category)
     wrong: list[str] = []
     for history in histories:
         wrong += history.violations
         wrong += _acknowledged(history, sessions, started[history.user_id])
         wrong += _brought(history, sessions, brought[history.user_id])
-        wrong += _library(history, items[history.user_id])
+        wrong += library_problems(history, items[history.user_id], categories[history.user_id])
     wrong += _ledger(found)
-    wrong += _published(found, sessions)
+    wrong += _published(found, sessions, histories)
     wrong += found.left
     if found.dead_letters:
         wrong.append(f"messages became dead letters: {found.dead_letters}")
@@ -93,15 +96,6 @@ def _one_session(told: Told, session: FoundSession) -> Iterator[str]:
         yield "a session that was beating was timed out"
 
 
-def _library(history: History, items: Sequence[FoundItem]) -> Iterator[str]:
-    """Each purchase gave one item (R-LIB-5); the last listing shows what the tables hold."""
-    if sorted(item.product_id for item in items) != sorted(history.products):
-        yield f"{history.name}: bought {len(history.products)} products, owns {len(items)} items"
-    totals = {item.product_id: item.total_playtime_s for item in items}
-    if history.final_totals is not None and history.final_totals != totals:
-        yield f"{history.name}: totals are answered that are not those of the table"
-
-
 def _ledger(found: Found) -> Iterator[str]:
     """Totals are the sums of sessions, which count whole seconds of times that do not overlap, and together all of the
     time in which there was a session (R-PT-2, R-PT-4, R-PT-6)."""
@@ -137,7 +131,7 @@ def _ledger(found: Found) -> Iterator[str]:
                 yield f"two sessions of a product overlap: {format_id(one)} and {format_id(other)}"
 
 
-def _published(found: Found, sessions: dict[SessionId, FoundSession]) -> Iterator[str]:
+def _published(found: Found, sessions: dict[SessionId, FoundSession], histories: Iterable[History]) -> Iterator[str]:
     """Every change has its event, every event its change, once by id, in order per user (R-EVT-2)."""
     bodies: dict[str, bytes] = {}
     events: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -150,7 +144,7 @@ def _published(found: Found, sessions: dict[SessionId, FoundSession]) -> Iterato
             yield f"two events have the same id: {event['id']}"
     told = Counter((event["type"], event["subject"]) for one in events.values() for event in one)
     yield from _one_event_a_change(found, told)
-    yield from _updates(found, events)
+    yield from update_problems(found.items, events, {history.user_id: history for history in histories})
     starts = {(STARTED, format_id(session_id)): session.started_at for session_id, session in sessions.items()}
     offline = {format_id(session_id) for session_id, session in sessions.items() if session.offline}
     for user, one in events.items():
@@ -180,27 +174,22 @@ def _one_event_a_change(found: Found, told: Counter[Change]) -> Iterator[str]:
             yield f"a change has no event: {kind} {subject}"
 
 
-def _updates(found: Found, events: Mapping[str, Sequence[dict[str, Any]]]) -> Iterator[str]:
-    """What a listener who applies every change in order believes of an item is what the table holds."""
-    believed: dict[str, dict[str, Any]] = {}
-    for event in (event for one in events.values() for event in one if event["type"] == UPDATED):
-        believed.setdefault(event["subject"], {}).update(event["data"]["changes"])
-    for item in found.items:
-        if item.shown is not None:
-            known: dict[str, Any] = {"is_hidden": False, "user_rating": None, "category_ids": []}
-            known |= believed.get(format_id(item.item_id), {})
-            if any(known[name] != value for name, value in item.shown.items()):
-                yield f"an item's changes and their events differ: {format_id(item.item_id)}"
-
-
 def _in_order(user: str, changes: Sequence[Change], starts: dict[Change, Micros], offline: set[str]) -> Iterator[str]:
-    """A user's starts and ends come in the order in which they happened; what was offline has no start."""
+    """A user's starts and ends come in the order in which they happened, what was offline has no start; an item comes
+    before it goes."""
     times = [starts[change] for change in changes if change in starts]
     if times != sorted(times):
         yield f"a user's events are out of order: {user}"
     seen: set[str] = set()
+    owned: set[str] = set()
     for kind, subject in changes:
         if kind == STARTED:
             seen.add(subject)
         elif kind == ENDED and subject not in seen and subject not in offline:
             yield f"a session's end was published before its start: {subject}"
+        elif kind == ADDED:
+            owned.add(subject)
+        elif kind == REMOVED and subject not in owned:
+            yield f"an item was taken back before it was there: {subject}"
+        elif kind == REMOVED:
+            owned.remove(subject)

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from actors.domain.ids import ItemId, Micros, ProductId, SessionId, UserId
+from actors.domain.ids import CategoryId, ItemId, Micros, ProductId, SessionId, UserId
 from actors.domain.spans import Spans
 from cluster.verdict.history import End
 
@@ -18,6 +18,12 @@ class FoundItem(Struct, frozen=True, kw_only=True):
     product_id: ProductId
     total_playtime_s: int
     shown: Mapping[str, Any] | None = None
+
+
+class FoundCategory(Struct, frozen=True, kw_only=True):
+    category_id: CategoryId
+    user_id: UserId
+    name: str
 
 
 class FoundSession(Struct, frozen=True, kw_only=True):
@@ -43,3 +49,4 @@ class Found(Struct, frozen=True, kw_only=True):
     events: Sequence[bytes]
     left: Sequence[str]
     dead_letters: int
+    categories: Sequence[FoundCategory] = ()

@@ -5,11 +5,12 @@ a read that is older than an acknowledged write (promise 5), a session that was 
 (R-PT-3, R-PT-9).
 """
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 
 from msgspec import Struct, field
 
 from actors.domain.ids import CommandId, Micros, ProductId, SessionId, UserId
+from cluster.verdict.shelf import Shelf
 
 
 class End(Struct, frozen=True, kw_only=True):
@@ -63,7 +64,7 @@ class History(Struct, kw_only=True, eq=False):
     """One user's answers. ``violations`` are worded; ``now`` says when, for their text.
 
     ``products`` are bought for sure, ``starts`` and ``offline_wanted`` were wanted: the service may not have made more
-    sessions.
+    sessions. ``shelf`` is the library beside play; what its methods find wrong goes to ``all_wrong``.
     ``final_totals`` is what a listing said when everything was at rest, if one was asked for.
     """
 
@@ -76,7 +77,12 @@ class History(Struct, kw_only=True, eq=False):
     starts: int = 0
     offline_wanted: int = 0
     brought: dict[SessionId, Brought] = field(default_factory=dict)
+    shelf: Shelf = field(default_factory=Shelf)
     final_totals: Mapping[ProductId, int] | None = None
+
+    def all_wrong(self, problems: Iterable[str]) -> None:
+        for what in problems:
+            self.wrong(what)
 
     def wrong(self, what: str) -> None:
         self.violations.append(f"{self.now():.3f} {self.name}: {what}")

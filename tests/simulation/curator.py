@@ -9,8 +9,6 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 
-from msgspec import Struct
-
 from actors.domain.commands import (
     CLEAR_RATING,
     ChangeItems,
@@ -20,11 +18,12 @@ from actors.domain.commands import (
     ItemChange,
     ListItems,
 )
-from actors.domain.ids import CategoryId, CommandId, ItemId, Micros, ProductId, UserId, format_id
+from actors.domain.ids import CommandId, ItemId, Micros, ProductId, UserId, format_id
 from actors.domain.model import LibraryItem
 from actors.domain.replies import Done, ItemsChanged, ItemsPage, OneCategory, Refused, Reply
 from actors.ingress.payloads import PURCHASED, REFUNDED, EventType
 from cluster.verdict.history import History
+from cluster.verdict.shelf import Kept
 from tests.simulation.world import TOPICS, World
 
 Ask = Callable[[Command, CommandId | None], Awaitable[Reply | None]]
@@ -33,20 +32,12 @@ PAGE = 3
 """Small, so that the library changes while pages are turned."""
 
 
-class Kept(Struct, frozen=True):
-    """What the user made of an item."""
-
-    is_hidden: bool = False
-    user_rating: int | None = None
-    category_ids: tuple[CategoryId, ...] = ()
-
-
 def kept_of(item: LibraryItem) -> Kept:
     return Kept(item.is_hidden, item.user_rating, item.category_ids)
 
 
 class Curator:
-    """``kept`` is what was acknowledged; items whose last change is of unknown outcome are not in it."""
+    """``copy`` is the library as it was followed; what was acknowledged stands in the history's shelf."""
 
     def __init__(self, world: World, history: History, random: Random, ask: Ask, stop: asyncio.Event) -> None:
         self._world = world
@@ -54,13 +45,10 @@ class Curator:
         self._random = random
         self._ask = ask
         self._stop = stop
-        self._categories: list[CategoryId] = []
-        self._made = 0
-        self._gone: set[CategoryId] = set()
+        self._shelf = history.shelf
         self._orders: list[tuple[str, UserId, bytes]] = []
         self._since = Micros(0)
         self._traded: set[ProductId] = set()
-        self.kept: dict[ItemId, Kept] = {}
         self.copy: dict[ItemId, LibraryItem] = {}
 
     async def live(self) -> None:
@@ -121,13 +109,14 @@ class Curator:
             await self._follow()
             return
         item = self._random.choice(items)
-        categories = tuple(self._random.sample(self._categories, self._random.randint(0, len(self._categories))))
+        known = list(self._shelf.categories)
+        categories = tuple(self._random.sample(known, self._random.randint(0, len(known))))
         wanted = Kept(self._random.random() < 0.5, self._random.choice((None, 1, 5)), categories)
-        self.kept.pop(item.item_id, None)
+        self._shelf.change_sent(item.item_id)
         change = ItemChange(item.item_id, wanted.is_hidden, wanted.user_rating or CLEAR_RATING, categories)
         reply = await self._done(ChangeItems((change,)))
         if isinstance(reply, ItemsChanged):
-            self.kept[item.item_id] = wanted
+            self._shelf.changed(item.item_id, wanted)
         elif reply is not None:
             self._history.wrong(f"a change of an own item was answered {reply}")
 
@@ -136,30 +125,27 @@ class Curator:
         return set(self._history.products) - self._traded
 
     async def _create(self) -> None:
-        if len(self._categories) >= 3:
+        if len(self._shelf.categories) >= 3:
             return
-        self._made += 1
-        reply = await self._done(CreateCategory(f"category {self._made}"))
+        self._shelf.category_sent()
+        name = f"category {self._shelf.categories_wanted}"
+        reply = await self._done(CreateCategory(name))
         if isinstance(reply, OneCategory):
-            self._categories.append(reply.category.category_id)
+            self._shelf.category_named(reply.category.category_id, name)
         elif reply is not None:
             self._history.wrong(f"a new category was answered {reply}")
 
     async def _delete(self) -> None:
         """Refused means that it was not there, although it was acknowledged."""
-        if not self._categories:
+        if not self._shelf.categories:
             return
-        gone = self._categories.pop(self._random.randrange(len(self._categories)))
-        unsure = {item_id for item_id, kept in self.kept.items() if gone in kept.category_ids}
+        gone = self._random.choice(list(self._shelf.categories))
+        self._shelf.deletion_sent(gone)
         reply = await self._done(DeleteCategory(gone))
         if reply is None:
-            for item_id in unsure:
-                del self.kept[item_id]
+            self._shelf.deletion_unanswered(gone)
         elif isinstance(reply, Done):
-            self._gone.add(gone)
-            for item_id in unsure:
-                rest = tuple(one for one in self.kept[item_id].category_ids if one != gone)
-                self.kept[item_id] = Kept(self.kept[item_id].is_hidden, self.kept[item_id].user_rating, rest)
+            self._shelf.category_deleted(gone)
         else:
             self._history.wrong(f"the end of a category was answered {reply}")
 
@@ -186,21 +172,11 @@ class Curator:
         return True
 
     def _check(self, item: LibraryItem) -> None:
-        expected = self.kept.get(item.item_id)
-        if expected is not None and expected != kept_of(item):
-            self._history.wrong("a read does not show an acknowledged change of an item")
-        if self._gone & set(item.category_ids):
-            self._history.wrong("an item is in a category that was deleted")
+        self._history.all_wrong(self._shelf.saw_item(item.item_id, kept_of(item)))
 
     async def judge(self, stored: Mapping[ItemId, LibraryItem]) -> None:
-        """When everything is at rest: the copy and what was acknowledged are what the tables hold."""
+        """When everything is at rest: a copy that was kept by changes alone is what the tables hold."""
         while not await self._follow():  # noqa: ASYNC110 - a read that failed has no event
             await asyncio.sleep(0.2)
         if self.copy != stored:
             self._history.wrong("a copy that was kept by changes alone differs from the table")
-        for item_id, expected in self.kept.items():
-            item = stored.get(item_id)
-            if item is None or kept_of(item) != expected:
-                self._history.wrong("an acknowledged change of an item is not in the table")
-        if any(self._gone & set(item.category_ids) for item in stored.values()):
-            self._history.wrong("an item in the table is in a category that was deleted")

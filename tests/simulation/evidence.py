@@ -2,7 +2,7 @@
 
 from actors.domain.ids import format_id
 from actors.domain.model import EndedSession
-from cluster.verdict.found import Found, FoundItem, FoundSession
+from cluster.verdict.found import Found, FoundCategory, FoundItem, FoundSession
 from tests.memory.kafka import MemoryKafka
 from tests.memory.tables import Tables
 from tests.simulation.clients import end_of
@@ -44,4 +44,8 @@ def found_in(tables: Tables, kafka: MemoryKafka) -> Found:
         events=[record.value or b"" for record in kafka.records(EVENTS)],
         left=left,
         dead_letters=len(kafka.records(DEAD_LETTERS)),
+        categories=[
+            FoundCategory(category_id=category_id, user_id=user_id, name=category.name)
+            for category_id, (user_id, category) in tables.categories.items()
+        ],
     )
