@@ -19,7 +19,7 @@ from msgspec import Struct
 from actors.domain.ids import UserId, parse_id
 from actors.neighbours import NeighbourUnavailable
 from serve_app.errors import ApiError
-from serve_app.jwks import KeySource, Kid
+from serve_app.jwks import KeySource, Kid, VerificationKey
 from serve_app.ports import TokenCheck
 from serve_app.settings import AuthSettings
 
@@ -59,6 +59,13 @@ NO_KEY = ""
 
 def _digest(authorization: bytes) -> bytes:
     return blake2b(authorization, digest_size=32).digest()
+
+
+def _canonical(authorization: bytes) -> bytes | None:
+    """``Bearer <token>`` however it was spelled, so that a token is remembered once; None for what is none."""
+    scheme, _, token = authorization.partition(b" ")
+    token = token.strip()
+    return b"Bearer " + token if scheme.lower() == b"bearer" and token else None
 
 
 def _roles(claim: object) -> frozenset[str]:
@@ -124,7 +131,7 @@ class Authenticator:
         return None if authorization is None else self.known(authorization)
 
     def known(self, authorization: bytes) -> UserId | None:
-        """The user of an ``Authorization`` value that was verified before and has not expired."""
+        """The user of a canonical ``Authorization`` value that was verified before and has not expired."""
         digest = _digest(authorization)
         remembered = self._remembered.get(digest)
         if remembered is None:
@@ -139,17 +146,18 @@ class Authenticator:
         if self._settings.trust_gateway and any(name == b"x-user-id" for name, _ in headers):
             return NO_ROLES
         authorization = next((value for name, value in headers if name == b"authorization"), b"")
-        remembered = self._remembered.get(_digest(authorization))
+        remembered = self._remembered.get(_digest(_canonical(authorization) or b""))
         return NO_ROLES if remembered is None else remembered.roles
 
     async def refresh_keys(self) -> None:
         """To be called every few seconds."""
         if self._keys is not None:
-            self._forget(await self._keys.refresh())
+            await self._keys.refresh()
+            self._forget_withdrawn(self._keys)
 
-    def _forget(self, gone: frozenset[Kid]) -> None:
-        """What these keys signed has to be looked at again."""
-        if gone:
+    def _forget_withdrawn(self, keys: KeySource) -> None:
+        """What keys signed that are gone has to be looked at again."""
+        if gone := keys.take_withdrawn():
             kept = {digest: token for digest, token in self._remembered.items() if token.kid not in gone}
             self._remembered = kept
 
@@ -162,22 +170,26 @@ class Authenticator:
         return self._user_of(values[0].decode("latin-1"), "X-User-Id")
 
     async def _verify_and_remember(self, authorization: bytes) -> UserId:
-        scheme, _, token = authorization.partition(b" ")
-        token = token.strip()
-        if scheme.lower() != b"bearer" or not token:
+        canonical = _canonical(authorization)
+        if canonical is None:
             raise self._refuse(BadToken("malformed", "the Authorization header is not `Bearer <token>`"))
+        if canonical != authorization and (user_id := self.known(canonical)) is not None:
+            return user_id
+        token = canonical.removeprefix(b"Bearer ")
         try:
-            claims, kid = await self._verify(token)
+            claims, key = await self._verify(token)
             self._check(claims)
             good_until = claims.exp + self._settings.leeway_s
             if self._second_check is not None:
                 good_until = min(good_until, self._real_now() + await self._look_again(self._second_check, token))
+                self._check_key(key)
         except BadToken as bad:
             raise self._refuse(bad) from None
         user_id = self._user_of(claims.sub, "the token's subject")
-        if len(self._remembered) >= self._settings.remembered_tokens:
+        digest = _digest(canonical)
+        if digest not in self._remembered and len(self._remembered) >= self._settings.remembered_tokens:
             del self._remembered[next(iter(self._remembered))]
-        self._remembered[_digest(authorization)] = _Remembered(user_id, good_until, kid, _roles(claims.roles))
+        self._remembered[digest] = _Remembered(user_id, good_until, key.kid, _roles(claims.roles))
         return user_id
 
     async def _look_again(self, second: TokenCheck, token: bytes) -> float:
@@ -194,33 +206,35 @@ class Authenticator:
             return SECOND_CHECK_AWAY_S
         return SECOND_CHECK_S
 
-    async def _verify(self, token: bytes) -> tuple[_Claims, Kid]:
+    async def _verify(self, token: bytes) -> tuple[_Claims, VerificationKey]:
+        """The claims, and the key that signed them."""
         try:
             header = self._header.decode(base64url_decode(token.split(b".", 1)[0]))
         except (ValueError, RecursionError):
             raise BadToken("malformed", "the token is not a JWT") from None
-        key, algorithm, kid = await self._key_for(header)
+        key = await self._key_for(header)
         try:
-            decoded: dict[str, Any] = self._jws.decode_complete(token, key, algorithms=[algorithm])
+            decoded: dict[str, Any] = self._jws.decode_complete(token, key.key, algorithms=[key.algorithm])
         except jwt.InvalidSignatureError:
             raise BadToken("signature", "the token's signature is wrong") from None
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise BadToken("malformed", "the token is not a JWT that can be verified") from None
         try:
-            return self._claims.decode(decoded["payload"]), kid
+            return self._claims.decode(decoded["payload"]), key
         except (ValueError, RecursionError):
             raise BadToken("claims", "the token lacks `sub` or `exp`, or a claim has the wrong type") from None
 
-    async def _key_for(self, header: _Header) -> tuple[Any, str, Kid]:
+    async def _key_for(self, header: _Header) -> VerificationKey:
         if header.alg == HMAC:
             if self._settings.hs256_secret is None:
                 raise BadToken("algorithm", "the token's algorithm is not accepted")
-            return self._settings.hs256_secret, HMAC, NO_KEY
+            return VerificationKey(kid=NO_KEY, algorithm=HMAC, key=self._settings.hs256_secret)
         if self._keys is None or header.alg not in PUBLIC:
             raise BadToken("algorithm", "the token's algorithm is not accepted")
         key = self._keys.find(header.kid)
         if key is None:
-            self._forget(await self._keys.refresh_for_unknown_key())
+            await self._keys.refresh_for_unknown_key()
+            self._forget_withdrawn(self._keys)
             key = self._keys.find(header.kid)
         if key is None and not self._keys.certain:
             self._count_failure("keys_away")
@@ -229,7 +243,12 @@ class Authenticator:
             raise BadToken("key", "the token is signed by an unknown key")
         if key.algorithm != header.alg:
             raise BadToken("algorithm", "the token's algorithm does not belong to its key")
-        return key.key, key.algorithm, key.kid
+        return key
+
+    def _check_key(self, key: VerificationKey) -> None:
+        """A published key may have been withdrawn while its token was looked at."""
+        if key.algorithm != HMAC and (self._keys is None or self._keys.find(key.kid) != key):
+            raise BadToken("key", "the token is signed by an unknown key")
 
     def _check(self, claims: _Claims) -> None:
         now, leeway = self._real_now(), self._settings.leeway_s

@@ -31,8 +31,7 @@ class VerificationKey(Struct, frozen=True, kw_only=True):
 
 
 class KeySource(Protocol):
-    """``refresh`` and ``refresh_for_unknown_key`` give the ids of keys that are gone, or are other keys now: what they
-    signed is worth nothing any more. Neither raises for a source that is away."""
+    """Neither ``refresh`` nor ``refresh_for_unknown_key`` raises for a source that is away."""
 
     @property
     def certain(self) -> bool:
@@ -43,12 +42,17 @@ class KeySource(Protocol):
         """The key of that id; without an id, the only key there is."""
         ...
 
-    async def refresh(self) -> frozenset[Kid]:
+    async def refresh(self) -> None:
         """To be called every few seconds; looks for newer keys when it is time."""
         ...
 
-    async def refresh_for_unknown_key(self) -> frozenset[Kid]:
+    async def refresh_for_unknown_key(self) -> None:
         """Looks at once, but at most once in a while, whoever asks."""
+        ...
+
+    def take_withdrawn(self) -> frozenset[Kid]:
+        """The ids of keys that are gone, or are other keys now, since this was last asked: what they signed is worth
+        nothing any more. A look whose caller has left counts too."""
         ...
 
 
@@ -57,6 +61,7 @@ class KeySet:
 
     def __init__(self) -> None:
         self._keys: dict[Kid, VerificationKey] = {}
+        self._withdrawn: frozenset[Kid] = frozenset()
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -66,10 +71,13 @@ class KeySet:
             return next(iter(self._keys.values())) if len(self._keys) == 1 else None
         return self._keys.get(kid)
 
-    def replace(self, keys: dict[Kid, VerificationKey]) -> frozenset[Kid]:
-        """The ids of those that are gone."""
+    def replace(self, keys: dict[Kid, VerificationKey]) -> None:
         before, self._keys = self._keys, keys
-        return frozenset(kid for kid in before if kid not in keys or _differ(before[kid], keys[kid]))
+        self._withdrawn |= {kid for kid, key in before.items() if keys.get(kid) != key}
+
+    def take_withdrawn(self) -> frozenset[Kid]:
+        taken, self._withdrawn = self._withdrawn, frozenset()
+        return taken
 
 
 def read_keys(document: bytes) -> dict[Kid, VerificationKey]:
@@ -110,7 +118,3 @@ def _algorithm_of(key: object) -> str | None:
     if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
         return "ES256"
     return "EdDSA" if isinstance(key, Ed25519PublicKey) else None
-
-
-def _differ(one: VerificationKey, other: VerificationKey) -> bool:
-    return one.algorithm != other.algorithm or bool(one.key != other.key)

@@ -13,6 +13,8 @@ from serve_app.jwks import MAX_DOCUMENT_BYTES, KeySet, Kid, VerificationKey, rea
 
 _log = logging.getLogger(__name__)
 
+Stamp = tuple[int, int, int]
+
 
 class JwksFile:
     """``monotonic`` is seconds that never go back; it limits how often unknown key ids reach the disk."""
@@ -22,7 +24,7 @@ class JwksFile:
         self._check_s = check_s
         self._monotonic = monotonic
         self._looked_at: float | None = None
-        self._stamp: tuple[int, int, int] | None = None
+        self._stamp: Stamp | None = None
         self._keys = KeySet()
         self._lock = asyncio.Lock()
         self.certain = False
@@ -30,31 +32,39 @@ class JwksFile:
     def find(self, kid: Kid) -> VerificationKey | None:
         return self._keys.find(kid)
 
-    async def refresh(self) -> frozenset[Kid]:
-        async with self._lock:
-            return await asyncio.to_thread(self._reload)
+    def take_withdrawn(self) -> frozenset[Kid]:
+        return self._keys.take_withdrawn()
 
-    async def refresh_for_unknown_key(self) -> frozenset[Kid]:
+    async def refresh(self) -> None:
+        async with self._lock:
+            await self._reload()
+
+    async def refresh_for_unknown_key(self) -> None:
         async with self._lock:
             now = self._monotonic()
             if self._looked_at is not None and now - self._looked_at < self._check_s:
-                return frozenset()
+                return
             self._looked_at = now
-            return await asyncio.to_thread(self._reload)
+            await self._reload()
 
-    def _reload(self) -> frozenset[Kid]:
+    async def _reload(self) -> None:
+        """Keys change on the event loop alone: a look whose caller has left changes nothing."""
         try:
-            status = self._path.stat()
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if stamp == self._stamp:
-                self.certain = True
-                return frozenset()
-            if status.st_size > MAX_DOCUMENT_BYTES:
-                raise ValueError("the file is too large")
-            keys = read_keys(self._path.read_bytes())
+            stamp, keys = await asyncio.to_thread(self._read, self._stamp)
         except (OSError, ValueError) as error:
             self.certain = False
             _log.error("JWKS file not usable, keeping %d keys: %s", len(self._keys), error)
-            return frozenset()
+            return
         self._stamp, self.certain = stamp, True
-        return self._keys.replace(keys)
+        if keys is not None:
+            self._keys.replace(keys)
+
+    def _read(self, known: Stamp | None) -> tuple[Stamp, dict[Kid, VerificationKey] | None]:
+        """The file's stamp, and its keys unless it is the one that is known. ``OSError`` or ``ValueError``."""
+        status = self._path.stat()
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if stamp == known:
+            return stamp, None
+        if status.st_size > MAX_DOCUMENT_BYTES:
+            raise ValueError("the file is too large")
+        return stamp, read_keys(self._path.read_bytes())

@@ -38,7 +38,7 @@ class JwksUrl:
         self._keys = KeySet()
         self._fetched_at: float | None = None
         self._reached = False
-        self._fetching: asyncio.Task[frozenset[Kid]] | None = None
+        self._fetching: asyncio.Task[None] | None = None
 
     @property
     def certain(self) -> bool:
@@ -47,32 +47,34 @@ class JwksUrl:
     def find(self, kid: Kid) -> VerificationKey | None:
         return self._keys.find(kid)
 
-    async def refresh(self) -> frozenset[Kid]:
-        return await self._fetch_if_older_than(self._refresh_s if self._reached else self._retry_s)
+    def take_withdrawn(self) -> frozenset[Kid]:
+        return self._keys.take_withdrawn()
 
-    async def refresh_for_unknown_key(self) -> frozenset[Kid]:
-        return await self._fetch_if_older_than(self._retry_s)
+    async def refresh(self) -> None:
+        await self._fetch_if_older_than(self._refresh_s if self._reached else self._retry_s)
 
-    async def _fetch_if_older_than(self, age_s: float) -> frozenset[Kid]:
-        """Or waits for the fetch under way. All who wait are told what is gone: ending it twice does no harm."""
+    async def refresh_for_unknown_key(self) -> None:
+        await self._fetch_if_older_than(self._retry_s)
+
+    async def _fetch_if_older_than(self, age_s: float) -> None:
+        """Or waits for the fetch under way."""
         if self._fetching is None:
             now = self._monotonic()
             if self._fetched_at is not None and now - self._fetched_at < age_s:
-                return frozenset()
+                return
             self._fetched_at = now
-            self._fetching = asyncio.create_task(self._fetch())
-        return await asyncio.shield(self._fetching)
+            self._fetching = asyncio.create_task(self._fetch(), name="fetch of token keys")
+        await asyncio.shield(self._fetching)
 
-    async def _fetch(self) -> frozenset[Kid]:
+    async def _fetch(self) -> None:
         try:
             keys = read_keys(await self._download())
         except (OSError, aiohttp.ClientError, ValueError) as error:
             self._reached = False
             _log.error("JWKS address not usable, keeping %d keys: %s", len(self._keys), repr(error))
-            return frozenset()
         else:
             self._reached = True
-            return self._keys.replace(keys)
+            self._keys.replace(keys)
         finally:
             self._fetching = None
 

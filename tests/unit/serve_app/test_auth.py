@@ -214,6 +214,18 @@ async def test_the_memory_of_tokens_is_bounded(world: World) -> None:
     assert known == [False, False, True, True, True]
 
 
+async def test_a_token_is_remembered_once_however_it_is_spelled(world: World) -> None:
+    """Promise 6: else one client's token would push out everybody else's, and each spelling cost a verification."""
+    authenticator = world.authenticator(remembered_tokens=2)
+    one, other = made(), made(sub=format_id(OTHER_USER), roles=["game_server"])
+    await asked(authenticator, one)
+    for spelled in ("bearer ", "BEARER ", "Bearer  ", "Bearer "):
+        headers = [(b"authorization", spelled.encode() + other.encode())]
+        assert await authenticator.authenticate(headers) == OTHER_USER
+        assert authenticator.roles(headers) == {"game_server"}
+    assert authenticator.known(b"Bearer " + one.encode()) == USER
+
+
 async def test_a_bad_token_is_never_remembered(world: World) -> None:
     authenticator = world.authenticator()
     bad = made(b"another secret of 32 bytes long!")
@@ -231,6 +243,24 @@ async def test_a_new_key_is_found_at_once_and_a_withdrawn_one_ends_its_tokens(wo
     assert await asked(authenticator, old) == USER
     world.publish(new=P256)
     assert await asked(authenticator, new) == USER
+    await refused(authenticator, old)
+
+
+async def test_a_client_that_leaves_while_the_file_is_read_saves_no_withdrawn_key(world: World) -> None:
+    """R-SEC-1: its look finds the rotation, and nobody waits for what it found."""
+    world.publish(old=RSA)
+    authenticator = world.authenticator(hs256_secret=None)
+    await authenticator.refresh_keys()
+    old = made(RSA, "RS256", "old")
+    assert await asked(authenticator, old) == USER
+    world.publish(new=P256)
+    leaving = asyncio.create_task(
+        authenticator.authenticate([(b"authorization", b"Bearer " + made(P256, "ES256", "new").encode())])
+    )
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    await authenticator.refresh_keys()
     await refused(authenticator, old)
 
 

@@ -18,7 +18,7 @@ from serve_app.auth import Authenticator
 from serve_app.errors import ApiError
 from serve_app.jwks_url import JwksUrl
 from serve_app.settings import AuthSettings
-from tests.support.door import BASE, OTHER_USER, USER, open_door
+from tests.support.door import BASE, OTHER_USER, USER, open_door, until
 from tests.support.jwks_server import JwksServer, jwks_server
 
 NOW = 1_700_000_000.0
@@ -114,6 +114,23 @@ async def test_a_key_that_disappears_ends_what_it_signed_and_nothing_else(world:
     assert world.authenticator.known(bearer("old")) is None
     assert world.authenticator.known(bearer("new", OTHER_USER)) == OTHER_USER
     assert await world.ask("old") == "UNAUTHENTICATED"
+
+
+async def test_a_client_that_leaves_during_the_fetch_saves_no_withdrawn_key(world: World) -> None:
+    """R-SEC-1: the fetch goes on, and what it finds is told to whoever asks next."""
+    assert await world.ask("old") == USER
+    world.publish("new")
+    world.monotonic += 6
+    world.server.hold = asyncio.Event()
+    leaving = asyncio.create_task(world.ask("new"))
+    await until(lambda: world.server.asked == 2)
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    world.server.hold.set()
+    await until(lambda: world.authenticator._keys.find("new") is not None)  # type: ignore[union-attr]
+    await world.authenticator.refresh_keys()
+    assert world.server.asked == 2
+    assert world.authenticator.known(bearer("old")) is None
 
 
 async def test_a_key_that_became_another_ends_what_it_signed(world: World) -> None:

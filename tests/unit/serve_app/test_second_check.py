@@ -1,20 +1,27 @@
 """The Auth Service's second look at tokens, over real gRPC (R-CFG-2, R-SEC-1)."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import jwt
 import pytest
 from auth.v1.auth_service_pb2 import ValidateTokenRequest, ValidateTokenResponse
 from auth.v1.auth_service_pb2_grpc import AuthServiceServicer, add_AuthServiceServicer_to_server
+from cryptography.hazmat.primitives.asymmetric import ec
 from grpc import aio
+from jwt.algorithms import ECAlgorithm
 
+from actors.domain.ids import format_id
 from cluster.development import NO_SERVERS
 from cluster.settings import load_settings
 from cluster.wiring.neighbours import Neighbours
 from serve_app.auth import Authenticator
 from serve_app.errors import ApiError
+from serve_app.jwks_file import JwksFile
 from serve_app.settings import AuthSettings
 from tests.support.door import SECRET, USER, token
 
@@ -101,3 +108,37 @@ async def test_while_the_service_is_away_the_first_check_counts_alone_for_a_whil
     world.clock[0] += 2
     assert await world.ask(good) == USER
     assert world.failures["second_check_away"] == 2
+
+
+@pytest.mark.parametrize("after", ["new", "old"])
+async def test_a_key_that_is_withdrawn_during_the_second_look_lets_nobody_in(tmp_path: Path, after: str) -> None:
+    """R-SEC-1: what is forgotten then is not remembered afterwards."""
+    signing, successor = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    file = tmp_path / "jwks.json"
+
+    def publish(**keys: ec.EllipticCurvePrivateKey) -> None:
+        entries = [{**ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": kid} for kid, key in keys.items()]
+        file.write_text(json.dumps({"keys": entries}))
+
+    class Slow:
+        async def is_valid(self, token: str) -> bool:
+            publish(**{after: successor})
+            await authenticator.refresh_keys()
+            return True
+
+    failures: Counter[str] = Counter()
+    publish(old=signing)
+    authenticator = Authenticator(
+        AuthSettings(jwks_file=file),
+        keys=JwksFile(file, check_s=5, monotonic=time.monotonic),
+        real_now=time.time,
+        count_failure=lambda reason: failures.update([reason]),
+        second_check=Slow(),
+    )
+    await authenticator.refresh_keys()
+    signed = jwt.encode({"sub": format_id(USER), "exp": time.time() + 60}, signing, "ES256", {"kid": "old"})
+    bearer = b"Bearer " + signed.encode()
+    with pytest.raises(ApiError):
+        await authenticator.authenticate([(b"authorization", bearer)])
+    assert authenticator.known(bearer) is None
+    assert failures == {"key": 1}
