@@ -10,8 +10,9 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from msgspec import Struct
 
-from actors.domain.replies import Failed, Overloaded, Refused, Reply, Unavailable
+from actors.domain.replies import Reply, Unavailable
 from serve_app.errors import ApiError, Fault
+from serve_app.outcomes import error_of
 
 DOMAIN = "library.v1"
 
@@ -130,14 +131,6 @@ def of_api_error(error: ApiError) -> RpcError:
 
 def of_reply(reply: Reply, *, expired: bool) -> RpcError:
     """What an actor's reply that is not the expected one means. ``expired``: the caller's own time is over."""
-    match reply:
-        case Overloaded():
-            return unavailable(f"overloaded: {reply.bound}", reply.retry_after_s)
-        case Unavailable():
-            return deadline_exceeded() if expired else unavailable(reply.reason, reply.retry_after_s)
-        case Refused():
-            return of_api_error(ApiError(reply.code, reply.detail))
-        case Failed():
-            return RpcError(Code.INTERNAL, "INTERNAL_ERROR", f"incident {reply.incident}")
-        case _:
-            raise TypeError(f"unexpected {type(reply).__name__}")
+    if expired and isinstance(reply, Unavailable):
+        return deadline_exceeded()
+    return of_api_error(error_of(reply))

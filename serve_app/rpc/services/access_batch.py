@@ -6,7 +6,8 @@ call is OK all the same.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from itertools import islice
 
 from library.v1 import library_query_service_pb2 as pb
@@ -16,7 +17,7 @@ from actors.domain.ids import SECOND, Micros, ProductId, UserId, parse_id
 from actors.domain.replies import AccessSince
 from serve_app.many_calls import call_many
 from serve_app.ports import UserActors
-from serve_app.rpc.codes import Violation, invalid, invalid_fields
+from serve_app.rpc.codes import Violation, invalid, invalid_fields, unavailable
 from serve_app.rpc.methods import Call
 from serve_app.rpc.reading import check_user, is_id, timeout_s
 
@@ -50,8 +51,9 @@ class AccessBatch:
         if call.user_id is not None:
             for user_id, _ in pairs:
                 check_user(call, user_id)
-        async with self._turns:
-            since = await self._ask(pairs, call)
+        deadline = asyncio.get_running_loop().time() + timeout_s(call, self._timeout_s) * ANSWER_SHARE
+        async with self._turn(deadline):
+            since = await self._ask(pairs, call, deadline)
         unknown = since.count(UNKNOWN)
         if packed:
             return pb.CheckGameAccessBatchResponse(packed_results=bytes(map(_access, since)), unknown_count=unknown)
@@ -64,7 +66,20 @@ class AccessBatch:
                 result.acquisition_date.nanos = micros * 1000
         return response
 
-    async def _ask(self, pairs: Sequence[Pair], call: Call) -> list[Micros]:
+    @asynccontextmanager
+    async def _turn(self, deadline: float) -> AsyncIterator[None]:
+        """``RpcError`` for who has no turn by then: nothing was asked, so nothing is worth an answer."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise unavailable(f"{AT_ONCE} other batches are being asked") from None
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _ask(self, pairs: Sequence[Pair], call: Call, deadline: float) -> list[Micros]:
         """For each pair the acquisition, ``NONE`` or ``UNKNOWN``."""
         by_user: dict[UserId, list[int]] = {}
         for position, (user_id, _) in enumerate(pairs):
@@ -73,8 +88,8 @@ class AccessBatch:
             (user_id, CheckAccess(tuple([pairs[position][1] for position in positions])))
             for user_id, positions in by_user.items()
         ]
-        limit = timeout_s(call, self._timeout_s) * ANSWER_SHARE
-        replies = await call_many(self._actors, questions, timeout_s=limit, trace=call.trace)
+        left_s = max(0.0, deadline - asyncio.get_running_loop().time())
+        replies = await call_many(self._actors, questions, timeout_s=left_s, trace=call.trace)
         since = [UNKNOWN] * len(pairs)
         for positions, reply in zip(by_user.values(), replies, strict=True):
             if type(reply) is AccessSince:

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 from library.v1 import library_session_service_pb2 as pb
 
 from actors.domain.ids import SessionId, UserId, parse_id
-from actors.domain.replies import Failed, HeartbeatCounted, Overloaded, Refused, Reply, Unavailable
+from actors.domain.replies import HeartbeatCounted
 from serve_app.many_heartbeats import MAX_BEATS, Beat, beat_many
+from serve_app.outcomes import error_of
 from serve_app.ports import UserActors
 from serve_app.rpc.callers import Role
 from serve_app.rpc.codes import invalid
@@ -55,25 +56,13 @@ class Heartbeats:
             if type(reply) is HeartbeatCounted:
                 told.accepted_count += 1
             else:
-                _note(told, first + position, request.heartbeats[position], _reason(reply))
+                _note(told, first + position, request.heartbeats[position], error_of(reply).entry.code)
 
 
 def _note(told: pb.StreamHeartbeatsResponse, index: int, beat: pb.SessionHeartbeat, code: str) -> None:
     told.failed_count += 1
     if len(told.failures) < MAX_FAILURES:
         told.failures.add(index=index, user_id=beat.user_id, session_id=beat.session_id, code=code)
-
-
-def _reason(reply: Reply) -> str:
-    match reply:
-        case Refused(code=code):
-            return code
-        case Overloaded() | Unavailable():
-            return "SERVICE_UNAVAILABLE"
-        case Failed():
-            return "INTERNAL_ERROR"
-        case _:
-            raise TypeError(f"unexpected {type(reply).__name__}")
 
 
 def session_methods(heartbeats: Heartbeats) -> list[Method]:

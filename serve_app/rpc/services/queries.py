@@ -15,7 +15,6 @@ from serve_app.rpc.services.access_batch import MAX_PAIRS, AccessBatch
 
 SERVICE = "library.v1.LibraryQueryService"
 PAGE = 1_000
-MAX_FILTER = 1_000
 
 
 class Queries:
