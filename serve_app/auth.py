@@ -149,8 +149,12 @@ class Authenticator:
         remembered = self._remembered.get(_digest(_canonical(authorization) or b""))
         return NO_ROLES if remembered is None else remembered.roles
 
+    @property
+    def keys_check_s(self) -> float:
+        return self._settings.jwks_check_s
+
     async def refresh_keys(self) -> None:
-        """To be called every few seconds."""
+        """To be called every ``keys_check_s``; more often does no harm."""
         if self._keys is not None:
             await self._keys.refresh()
             self._forget_withdrawn(self._keys)

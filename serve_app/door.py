@@ -10,7 +10,7 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import uvicorn
@@ -31,9 +31,8 @@ from serve_app.beat_lane import BeatLane
 from serve_app.error_answers import ErrorAnswers
 from serve_app.fast_path import FastPath, SessionEndpoint
 from serve_app.http_protocol import BoundedHttpProtocol
-from serve_app.keys import key_source
 from serve_app.metrics import DoorMetrics
-from serve_app.ports import ServiceClock, TokenCheck, UserActors
+from serve_app.ports import ServiceClock, UserActors
 from serve_app.rate_limits import RateLimits
 from serve_app.rest.app import rest_app
 from serve_app.rest.services import Services
@@ -48,32 +47,31 @@ ERROR_LINES_PER_SECOND = 20
 
 class Door:
     """Lives on the event loop that calls ``start``. ``registry`` is the process' own; the door adds its figures and
-    shows all of it to the node. ``real_now`` is the wall clock that tokens live by."""
+    shows all of it to the node."""
 
     def __init__(
         self,
         settings: DoorSettings,
         *,
         actors: UserActors,
+        authenticator: Authenticator,
         catalog: Catalog,
         downloads: Downloads,
         accounts: Accounts,
         copies: CopyReader | None = None,
-        token_check: TokenCheck | None = None,
         history: SessionHistory,
         service_now: ServiceClock,
         registry: CollectorRegistry,
-        real_now: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
         self._metrics = DoorMetrics()
         errors = ErrorAnswers(LogBudget(lines_per_second=ERROR_LINES_PER_SECOND))
         self._wire = Wire(settings.limits, errors, self._metrics.count_wire_refusal)
-        self._authenticator = self._build_authenticator(real_now, token_check)
+        self._authenticator = authenticator
         rates = RateLimits(settings.rates, time.monotonic)
         endpoint = SessionEndpoint(
             SessionCalls(actors, command_timeout_s=settings.command_timeout_s),
-            self._authenticator,
+            authenticator,
             rates,
             body_bytes=settings.limits.body_bytes,
         )
@@ -90,7 +88,7 @@ class Door:
                 history=history,
                 service_now=service_now,
                 sessions=endpoint,
-                authenticator=self._authenticator,
+                authenticator=authenticator,
                 rates=rates,
                 errors=errors,
                 metrics_page=node_metrics.page,
@@ -100,7 +98,7 @@ class Door:
         )
         self.app = FastPath(endpoint, self.rest, errors, self._metrics)
         self._lane = BeatLane(
-            actors, self._authenticator, rates, errors, self._metrics, command_timeout_s=settings.command_timeout_s
+            actors, authenticator, rates, errors, self._metrics, command_timeout_s=settings.command_timeout_s
         )
         registry.register(self._metrics)
         self._metrics_socket = MetricsSocket(registry, run_dir=settings.run_dir, process=settings.process)
@@ -109,13 +107,6 @@ class Door:
         self._server: _Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.port = settings.port
-
-    def _build_authenticator(self, real_now: Callable[[], float], token_check: TokenCheck | None) -> Authenticator:
-        auth = self.settings.auth
-        count = self._metrics.count_auth_failure
-        return Authenticator(
-            auth, keys=key_source(auth), real_now=real_now, count_failure=count, second_check=token_check
-        )
 
     async def start(self) -> None:
         """Returns when the door accepts connections; ``OSError`` if the port cannot be had, ``BadCertificate``."""
@@ -129,16 +120,15 @@ class Door:
         self._metrics.connections = lambda: len(self._connections())
         await self._server.open(listener)
         await self._load.tick()
-        self._tasks = [
-            asyncio.create_task(supervised("sweeper", self._sweep, self._sweep_every_s())),
-            asyncio.create_task(supervised("date header", self._server.tick, 1.0)),
-            asyncio.create_task(supervised("load figure", self._load.tick, 1.0)),
-            asyncio.create_task(
-                supervised("key check", self._authenticator.refresh_keys, self.settings.auth.jwks_check_s)
-            ),
+        work: list[tuple[str, Callable[[], Awaitable[object]], float]] = [
+            ("sweeper", self._sweep, self._sweep_every_s()),
+            ("date header", self._server.tick, 1.0),
+            ("load figure", self._load.tick, 1.0),
+            ("key check", self._authenticator.refresh_keys, self._authenticator.keys_check_s),
         ]
         if self._certificates is not None:
-            self._tasks.append(asyncio.create_task(supervised("certificate", self._certificates.refresh, CHECK_S)))
+            work.append(("certificate", self._certificates.refresh, CHECK_S))
+        self._tasks = [asyncio.create_task(supervised(name, act, every_s), name=name) for name, act, every_s in work]
         _log.info("door open", extra={"host": self.settings.host, "port": self.port})
 
     @property

@@ -33,7 +33,6 @@ class DoorMetrics(Collector):
         self.in_flight = 0
         self.connections: Callable[[], int] = lambda: 0
         self.stale_pages: Callable[[], int] = lambda: 0
-        self.auth_failures: defaultdict[str, int] = defaultdict(int)
         self.wire_refusals: defaultdict[str, int] = defaultdict(int)
         self._series: dict[tuple[str, str], RouteSeries] = {}
 
@@ -43,9 +42,6 @@ class DoorMetrics(Collector):
         if found is None:
             found = self._series[key] = RouteSeries(method, route)
         return found
-
-    def count_auth_failure(self, reason: str) -> None:
-        self.auth_failures[reason] += 1
 
     def count_wire_refusal(self, code: str) -> None:
         self.wire_refusals[code] += 1
@@ -67,7 +63,19 @@ class DoorMetrics(Collector):
         yield GaugeMetricFamily(names.HTTP_CONNECTIONS, "Open connections", value=self.connections())
         yield CounterMetricFamily(names.HTTP_STALE_PAGES, "Pages from copies", value=self.stale_pages())
         yield _counter(names.HTTP_REFUSED, "Refused on the wire", "code", self.wire_refusals)
-        yield _counter(names.AUTH_FAILURES, "Not authenticated", "reason", self.auth_failures)
+
+
+class AuthMetrics(Collector):
+    """Of the one authenticator of a process' doors."""
+
+    def __init__(self) -> None:
+        self._failures: defaultdict[str, int] = defaultdict(int)
+
+    def count_failure(self, reason: str) -> None:
+        self._failures[reason] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        yield _counter(names.AUTH_FAILURES, "Not authenticated", "reason", self._failures)
 
 
 def _counter(name: str, documentation: str, label: str, counts: dict[str, int]) -> CounterMetricFamily:

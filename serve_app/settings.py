@@ -89,7 +89,6 @@ class DoorSettings:
     after ``drain`` began, ``drain_idle_s`` of it how long quiet connections stay open to hear ``Connection: close``.
     """
 
-    auth: AuthSettings
     run_dir: Path
     tls: CertificateFiles | None = None
     rates: RateSettings | None = None

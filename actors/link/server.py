@@ -82,7 +82,7 @@ class LinkServer:
             ssl=None if certificates is None else certificates.server_context,
             ssl_handshake_timeout=None if certificates is None else HANDSHAKE_TIMEOUT_S,
         )
-        self._tasks = [asyncio.create_task(self._watch())]
+        self._tasks = [asyncio.create_task(self._watch(), name="link watch")]
         if certificates is not None:
             self._tasks.append(asyncio.create_task(supervised("link certificate", certificates.refresh, CHECK_S)))
         port = self._server.sockets[0].getsockname()[1]

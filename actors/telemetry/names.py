@@ -30,11 +30,8 @@ GRPC_CALL_SECONDS = "library_grpc_call_duration_seconds"
 GRPC_IN_FLIGHT = "library_grpc_calls_in_flight"
 """Gauge: calls a gRPC door is working on, streams included."""
 
-GRPC_AUTH_FAILURES = "library_grpc_auth_failures"
-"""Counter: calls whose token was not good, by ``reason``."""
-
 AUTH_FAILURES = "library_auth_failures"
-"""Counter: requests that were not authenticated, by ``reason``."""
+"""Counter: requests and gRPC calls that were not authenticated, by ``reason``."""
 
 SCRAPE_FAILURES = "library_metrics_scrape_failures"
 """Counter: processes of the node that did not show their figures in time when a door gathered them."""

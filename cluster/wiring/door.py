@@ -24,6 +24,7 @@ from persistence.postgres.clock_store import PostgresClockStore
 from persistence.postgres.cluster_map import PostgresClusterMapReader
 from persistence.postgres.history import PostgresSessionHistory
 from persistence.postgres.pool import ConnectionPool
+from serve_app.authentication import new_authenticator
 from serve_app.door import Door
 from serve_app.rpc.door import RpcDoor
 
@@ -62,14 +63,17 @@ async def build(plain: dict[str, Any], formats: Formats) -> "DoorProcess":
     registry.register(RouterCollector(router))
     neighbours = Neighbours(settings)
     registry.register(NeighbourCollector(neighbours.metrics))
+    authenticator = new_authenticator(
+        values.auth_settings(settings), registry=registry, token_check=neighbours.token_check
+    )
     door = Door(
         options,
         actors=router,
+        authenticator=authenticator,
         catalog=neighbours.catalog,
         downloads=neighbours.downloads,
         accounts=neighbours.accounts,
         copies=neighbours.copies,
-        token_check=neighbours.token_check,
         history=PostgresSessionHistory(pool),
         service_now=clock.now,
         registry=registry,
@@ -80,8 +84,8 @@ async def build(plain: dict[str, Any], formats: Formats) -> "DoorProcess":
         rpc = RpcDoor(
             replace(rpc_options, host=on_this_node(rpc_options.host)),
             actors=router,
+            authenticator=authenticator,
             registry=registry,
-            token_check=neighbours.token_check,
         )
     belonging = Belonging(membership(settings, options.process, pool, formats))
     return DoorProcess(
@@ -162,7 +166,7 @@ class DoorClock:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._follow())
+        self._task = asyncio.create_task(self._follow(), name="service clock")
 
     def now(self) -> Micros:
         """``StoreUnavailable`` until it was read once."""

@@ -17,6 +17,7 @@ from cluster.wiring.fleet import membership, on_this_node
 from cluster.wiring.neighbours import Neighbours
 from persistence.postgres.cluster_map import PostgresClusterMapReader
 from persistence.postgres.pool import ConnectionPool
+from serve_app.authentication import new_authenticator
 from serve_app.rpc.door import RpcDoor
 
 MAP_CONNECTIONS = 1
@@ -51,7 +52,10 @@ async def build(plain: dict[str, Any], formats: Formats) -> "RpcProcess":
     options = values.rpc_settings(settings)
     options = replace(options, host=on_this_node(options.host))
     neighbours = Neighbours(settings)
-    door = RpcDoor(options, actors=router, registry=registry, token_check=neighbours.token_check)
+    authenticator = new_authenticator(
+        values.auth_settings(settings), registry=registry, token_check=neighbours.token_check
+    )
+    door = RpcDoor(options, actors=router, authenticator=authenticator, registry=registry)
     metrics = MetricsSocket(registry, run_dir=settings.cluster.run_dir, process=process)
     belonging = Belonging(membership(settings, process, pool, formats))
     return RpcProcess(door=door, router=router, belonging=belonging, pool=pool, metrics=metrics, neighbours=neighbours)

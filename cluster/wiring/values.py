@@ -103,7 +103,6 @@ def auth_settings(settings: Settings) -> AuthSettings:
 def door_settings(settings: Settings) -> DoorSettings:
     http, server = settings.http, settings.server
     return DoorSettings(
-        auth=auth_settings(settings),
         run_dir=settings.cluster.run_dir,
         tls=door_certificate(settings),
         rates=rates(settings),
@@ -151,7 +150,6 @@ def door_certificate(settings: Settings) -> CertificateFiles | None:
 def rpc_settings(settings: Settings) -> RpcSettings:
     grpc = settings.grpc
     return RpcSettings(
-        auth=auth_settings(settings),
         tls=None if grpc.plaintext else rpc_certificate(settings),
         roles={Role.READER: frozenset(grpc.readers), Role.GAME_SERVER: frozenset(grpc.game_servers)},
         server=grpc.server,

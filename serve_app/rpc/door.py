@@ -8,8 +8,6 @@ calls in work finish within its grace.
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry
@@ -18,9 +16,8 @@ from actors.certificates import CHECK_S, Certificates
 from actors.supervised import supervised
 from actors.telemetry.logs import LogBudget
 from serve_app.auth import Authenticator
-from serve_app.door import LoadMeter, listen
-from serve_app.keys import key_source
-from serve_app.ports import TokenCheck, UserActors
+from serve_app.door import ERROR_LINES_PER_SECOND, LoadMeter, listen
+from serve_app.ports import UserActors
 from serve_app.rpc.callers import Peers
 from serve_app.rpc.grpcio_server import GrpcioServer
 from serve_app.rpc.h2corn_server import H2cornServer, Listen
@@ -31,8 +28,6 @@ from serve_app.rpc.servicing import Servicing
 from serve_app.rpc.settings import RpcSettings
 
 _log = logging.getLogger(__name__)
-
-ERROR_LINES_PER_SECOND = 20
 
 
 class RpcServer(Protocol):
@@ -45,18 +40,16 @@ class RpcServer(Protocol):
 
 
 class RpcDoor:
-    """Lives on the event loop that makes it; its figures are added to ``registry``. ``real_now`` is the wall clock that
-    tokens live by."""
+    """Lives on the event loop that makes it; its figures are added to ``registry``."""
 
     def __init__(
         self,
         settings: RpcSettings,
         *,
         actors: UserActors,
+        authenticator: Authenticator,
         registry: CollectorRegistry,
         listen: Listen = listen,
-        real_now: Callable[[], float] = time.time,
-        token_check: TokenCheck | None = None,
     ) -> None:
         self.settings = settings
         self.port = settings.port
@@ -64,13 +57,7 @@ class RpcDoor:
         self._metrics = RpcMetrics()
         registry.register(self._metrics)
         self._load = LoadMeter(self._metrics)
-        self._authenticator = Authenticator(
-            settings.auth,
-            keys=key_source(settings.auth),
-            real_now=real_now,
-            count_failure=self._metrics.count_auth_failure,
-            second_check=token_check,
-        )
+        self._authenticator = authenticator
         self._certificates = None if settings.tls is None else Certificates(settings.tls)
         health = Health(lambda: actors.map_complete and not self._draining)
         methods = everything(actors, health, command_timeout_s=settings.command_timeout_s)
@@ -78,7 +65,7 @@ class RpcDoor:
         self._servicing = Servicing(
             methods,
             peers=Peers(settings.roles, plaintext=settings.tls is None),
-            authenticator=self._authenticator,
+            authenticator=authenticator,
             metrics=self._metrics,
             budget=LogBudget(lines_per_second=ERROR_LINES_PER_SECOND),
         )
@@ -99,7 +86,7 @@ class RpcDoor:
         self.port = await self._server.start()
         work = [
             ("load figure", self._load.tick, 1.0),
-            ("key check", self._authenticator.refresh_keys, self.settings.auth.jwks_check_s),
+            ("key check", self._authenticator.refresh_keys, self._authenticator.keys_check_s),
             ("certificate", self.refresh_certificates, CHECK_S),
         ]
         self._tasks = [asyncio.create_task(supervised(name, act, every_s), name=name) for name, act, every_s in work]

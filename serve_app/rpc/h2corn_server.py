@@ -73,8 +73,8 @@ class H2cornServer:
 
     async def _serve(self, listener: socket.socket, tls: CertificateFiles | None) -> h2corn.Server:
         server = h2corn.Server(self._app, self._config(listener, tls))
-        task = asyncio.create_task(server.serve())
-        started = asyncio.create_task(server.wait_started())
+        task = asyncio.create_task(server.serve(), name="gRPC server")
+        started = asyncio.create_task(server.wait_started(), name="gRPC server's start")
         try:
             await asyncio.wait({task, started}, return_when=asyncio.FIRST_COMPLETED)
             if task.done():

@@ -34,10 +34,6 @@ class RpcMetrics(Collector):
 
     def __init__(self) -> None:
         self._series: dict[str, MethodSeries] = {}
-        self.auth_failures: defaultdict[str, int] = defaultdict(int)
-
-    def count_auth_failure(self, reason: str) -> None:
-        self.auth_failures[reason] += 1
 
     def series(self, method: str) -> MethodSeries:
         found = self._series.get(method)
@@ -63,7 +59,3 @@ class RpcMetrics(Collector):
         yield calls
         yield seconds
         yield GaugeMetricFamily(names.GRPC_IN_FLIGHT, "Calls in work", value=self.in_flight)
-        failures = CounterMetricFamily(names.GRPC_AUTH_FAILURES, "Not authenticated", labels=["reason"])
-        for reason, count in list(self.auth_failures.items()):
-            failures.add_metric([reason], count)
-        yield failures

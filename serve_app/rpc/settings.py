@@ -6,7 +6,6 @@ from typing import Literal
 
 from actors.certificates import CertificateFiles
 from serve_app.rpc.callers import Role
-from serve_app.settings import AuthSettings
 
 Server = Literal["h2corn", "grpcio"]
 
@@ -21,7 +20,6 @@ class RpcSettings:
     Connections that were open when a certificate changed keep the former one until they close.
     """
 
-    auth: AuthSettings
     tls: CertificateFiles | None = None
     roles: Mapping[Role, frozenset[str]] = field(default_factory=dict)
     server: Server = "h2corn"

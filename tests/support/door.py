@@ -14,6 +14,7 @@ import jwt
 
 from actors.domain.ids import ProductId, UserId, format_id
 from actors.telemetry.exposition import new_registry
+from serve_app.authentication import new_authenticator
 from serve_app.door import Door
 from serve_app.settings import AuthSettings, DoorSettings, WireLimits
 from tests.support.rule_engine import RuleEngine
@@ -72,35 +73,38 @@ class OpenDoor:
                 writer.close()
 
 
-@asynccontextmanager
-async def open_door(
+def built_door(
     run_dir: Path,
+    engine: RuleEngine,
     *,
-    engine: RuleEngine | None = None,
     limits: WireLimits | None = None,
     auth: AuthSettings | None = None,
     **settings: Any,
-) -> AsyncIterator[OpenDoor]:
-    """``rest_client`` reaches FastAPI without the fast path in front of it. USER owns GAME and OTHER_GAME."""
-    engine = engine or RuleEngine()
-    engine.buy(USER, GAME, OTHER_GAME)
+) -> Door:
+    """Nobody has opened it yet."""
+    registry = new_registry()
     defaults = {"host": "127.0.0.1", "port": 0, "drain_grace_s": 5.0, "drain_idle_s": 0.5}
-    door = Door(
-        DoorSettings(
-            auth=auth or AuthSettings(hs256_secret=SECRET),
-            run_dir=run_dir,
-            limits=limits or WireLimits(),
-            **{**defaults, **settings},
-        ),
+    return Door(
+        DoorSettings(run_dir=run_dir, limits=limits or WireLimits(), **{**defaults, **settings}),
         actors=engine,
+        authenticator=new_authenticator(auth or AuthSettings(hs256_secret=SECRET), registry=registry),
         catalog=engine.catalog,
         downloads=engine.downloads,
         accounts=engine.accounts,
         copies=engine.copies,
         history=engine,
         service_now=engine.service_now,
-        registry=new_registry(),
+        registry=registry,
     )
+
+
+@asynccontextmanager
+async def open_door(run_dir: Path, *, engine: RuleEngine | None = None, **settings: Any) -> AsyncIterator[OpenDoor]:
+    """``settings`` are those of ``built_door``. ``rest_client`` reaches FastAPI without the fast path in front of it.
+    USER owns GAME and OTHER_GAME."""
+    engine = engine or RuleEngine()
+    engine.buy(USER, GAME, OTHER_GAME)
+    door = built_door(run_dir, engine, **settings)
     await door.start()
     client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{door.port}", timeout=10)
     rest = httpx.AsyncClient(transport=httpx.ASGITransport(app=door.rest), base_url="http://rest", timeout=10)

@@ -20,6 +20,7 @@ from actors.domain.commands import StartSession
 from actors.domain.ids import ProductId, UserId, format_id
 from actors.domain.replies import SessionIsLive
 from actors.telemetry.exposition import new_registry
+from serve_app.authentication import new_authenticator
 from serve_app.rpc.callers import Role
 from serve_app.rpc.door import RpcDoor
 from serve_app.rpc.settings import RpcSettings, Server
@@ -166,10 +167,8 @@ async def open_rpc_door(
     engine = RuleEngine()
     engine.buy(USER, GAME)
     registry = new_registry()
-    auth = AuthSettings(hs256_secret=SECRET)
     door = RpcDoor(
         RpcSettings(
-            auth=auth,
             tls=None if plaintext else CertificateFiles(certificate=certificate, key=key, ca=authority.file),
             roles={Role.READER: frozenset({READER}), Role.GAME_SERVER: frozenset({GAME_SERVER})},
             server=server,
@@ -180,6 +179,7 @@ async def open_rpc_door(
             message_timeout_s=message_timeout_s,
         ),
         actors=engine,
+        authenticator=new_authenticator(AuthSettings(hs256_secret=SECRET), registry=registry),
         registry=registry,
     )
     await door.start()

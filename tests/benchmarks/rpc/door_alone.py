@@ -17,6 +17,7 @@ from actors.domain.ids import SECOND, CommandId, Micros, UserId
 from actors.domain.replies import AccessSince, Reply, Unavailable
 from actors.telemetry.exposition import new_registry
 from cluster.dev.certificates import CALLER, DevelopmentCertificates
+from serve_app.authentication import new_authenticator
 from serve_app.rpc.callers import Role
 from serve_app.rpc.door import RpcDoor
 from serve_app.rpc.settings import RpcSettings, Server
@@ -65,9 +66,9 @@ async def serve(server: Server, folder: Path) -> None:
     gc.set_threshold(50_000, 20, 50)
     files = DevelopmentCertificates.of(folder)
     files.ensure()
+    registry = new_registry()
     door = RpcDoor(
         RpcSettings(
-            auth=AuthSettings(hs256_secret=SECRET),
             tls=CertificateFiles(certificate=files.certificate, key=files.key, ca=files.authority),
             roles={Role.READER: frozenset({CALLER})},
             server=server,
@@ -75,7 +76,8 @@ async def serve(server: Server, folder: Path) -> None:
             port=0,
         ),
         actors=OwnersOfEverything(),
-        registry=new_registry(),
+        authenticator=new_authenticator(AuthSettings(hs256_secret=SECRET), registry=registry),
+        registry=registry,
     )
     await door.start()
     print(f"PORT {door.port}", flush=True)  # noqa: T201  # its parent reads it

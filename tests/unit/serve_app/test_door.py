@@ -6,8 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from actors.telemetry.exposition import new_registry
-from tests.support.door import GAME, SESSIONS, OpenDoor, bearer, code_of, open_door, start_body, until
+from tests.support.door import GAME, SESSIONS, OpenDoor, bearer, built_door, code_of, open_door, start_body, until
 from tests.support.rule_engine import RuleEngine
 
 
@@ -90,17 +89,19 @@ async def test_draining_twice_is_draining_once(run_dir: Path) -> None:
 
 
 async def test_a_door_that_was_never_opened_drains_at_once_and_is_not_healthy(run_dir: Path) -> None:
-    async with open_door(run_dir) as door:
+    unopened = built_door(run_dir, RuleEngine())
+    with pytest.raises(RuntimeError):
+        unopened.check_health()
+    await unopened.drain()
+
+
+async def test_a_door_one_of_whose_tasks_has_ended_is_not_healthy_and_says_which(door: OpenDoor) -> None:
+    """Serve replaces it; whoever reads the log learns why."""
+    door.door.check_health()
+    next(task for task in asyncio.all_tasks() if task.get_name() == "sweeper").cancel()
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="sweeper"):
         door.door.check_health()
-        unopened = type(door.door)(
-            door.door.settings, actors=door.engine, catalog=door.engine.catalog,
-            accounts=door.engine.accounts,
-            downloads=door.engine.downloads, history=door.engine, service_now=door.engine.service_now,
-            registry=new_registry(),
-        )  # fmt: skip
-        with pytest.raises(RuntimeError):
-            unopened.check_health()
-        await unopened.drain()
 
 
 async def test_doors_share_a_port(run_dir: Path) -> None:
