@@ -37,7 +37,8 @@ from serve_app.rate_limits import RateLimits
 from serve_app.rest.app import rest_app
 from serve_app.rest.services import Services
 from serve_app.session_calls import SessionCalls
-from serve_app.settings import DoorSettings
+from serve_app.settings import DoorSettings, WireLimits
+from serve_app.tls_listener import TlsListener
 from serve_app.wire import Wire
 
 _log = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ class Door:
         listener = listen(self.settings.host, self.settings.port, self.settings.backlog)
         await self._metrics_socket.start()
         self.port = listener.getsockname()[1]
-        self._server = _Server(self._config(), self._certificates, self.settings.limits.header_timeout_s)
+        self._server = _Server(self._config(), self._certificates, self.settings.limits)
         self._metrics.connections = lambda: len(self._connections())
         await self._server.open(listener)
         await self._load.tick()
@@ -217,11 +218,11 @@ class Door:
 class _Server(uvicorn.Server):
     """uvicorn's server without its main loop and signal handlers: the door decides when it begins and ends."""
 
-    def __init__(self, config: uvicorn.Config, certificates: Certificates | None, handshake_timeout_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, certificates: Certificates | None, limits: WireLimits) -> None:
         super().__init__(config)
-        self._tls: dict[str, Any] = {}
-        if certificates is not None:
-            self._tls = {"ssl": certificates.server_context, "ssl_handshake_timeout": handshake_timeout_s}
+        self._certificates = certificates
+        self._limits = limits
+        self._listening: asyncio.Server | TlsListener | None = None
 
     async def open(self, listener: socket.socket) -> None:
         self.config.load()
@@ -235,9 +236,19 @@ class _Server(uvicorn.Server):
             )
             return connection
 
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(protocol, sock=listener, backlog=self.config.backlog, **self._tls)
-        self.servers = [server]
+        if self._certificates is None:
+            loop = asyncio.get_running_loop()
+            self._listening = await loop.create_server(protocol, sock=listener, backlog=self.config.backlog)
+        else:
+            limits = self._limits
+            self._listening = TlsListener(
+                listener,
+                self._certificates.server_context,
+                protocol,
+                handshakes=limits.handshakes,
+                timeout_s=limits.header_timeout_s,
+            )
+            self._listening.start()
         self.started = True
 
     async def tick(self) -> None:
@@ -247,8 +258,8 @@ class _Server(uvicorn.Server):
         return list(self.server_state.connections)  # type: ignore[arg-type]
 
     def stop_accepting(self) -> None:
-        for server in self.servers:
-            server.close()
+        if self._listening is not None:
+            self._listening.close()
         for connection in self.connections():
             connection.announce_end()
 

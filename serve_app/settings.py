@@ -59,7 +59,8 @@ class WireLimits:
 
     ``header_timeout_s`` runs from a request's first byte (or the connection) to the end of its headers,
     ``body_timeout_s`` from there to the end of its body, ``response_timeout_s`` from there to the end of the answer,
-    so it also ends clients that do not read; ``idle_timeout_s`` runs between requests.
+    so it also ends clients that do not read; ``idle_timeout_s`` runs between requests. ``handshakes`` are those of TLS
+    that are not done yet, each of which may take ``header_timeout_s`` too.
     """
 
     request_line_bytes: int = 8_192
@@ -67,6 +68,7 @@ class WireLimits:
     header_count: int = 100
     body_bytes: int = 262_144
     connections: int = 10_000
+    handshakes: int = 1_000
     header_timeout_s: float = 10.0
     body_timeout_s: float = 10.0
     response_timeout_s: float = 60.0

@@ -40,6 +40,7 @@ class GrpcioServer:
                 ("grpc.max_receive_message_length", largest),
                 ("grpc.max_concurrent_streams", settings.streams_per_connection),
                 ("grpc.max_metadata_size", 16_384),
+                ("grpc.server_handshake_timeout_ms", round(settings.handshake_timeout_s * 1000)),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
                 ("grpc.default_compression_level", _COMPRESS_LOW),

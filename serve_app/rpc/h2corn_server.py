@@ -121,6 +121,7 @@ class H2cornServer:
             runtime_threads=1,
             max_concurrent_streams=settings.streams_per_connection,
             limit_connections=settings.connections,
+            timeout_handshake=settings.handshake_timeout_s,
             h2_max_header_list_size=HEADER_BYTES,
             h2_max_header_block_size=HEADER_BYTES,
             h2_initial_stream_window_size=WINDOW_BYTES,

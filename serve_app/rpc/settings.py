@@ -17,6 +17,8 @@ class RpcSettings:
     ``roles`` are the names of client certificates that have each role. ``command_timeout_s`` bounds how long a call
     waits for its actor, ``drain_grace_s`` how long calls may go on after ``drain`` began, ``message_timeout_s`` how
     long a unary call may be there without a byte of its message (h2corn alone; grpcio waits as long as the caller).
+    ``handshake_timeout_s`` bounds how long a connection may take to speak TLS and HTTP/2; it is one of ``connections``
+    from its first moment (h2corn alone; grpcio does not count them).
     Connections that were open when a certificate changed keep the former one until they close.
     """
 
@@ -28,6 +30,7 @@ class RpcSettings:
     command_timeout_s: float = 5.0
     drain_grace_s: float = 10.0
     message_timeout_s: float = 10.0
+    handshake_timeout_s: float = 10.0
     connections: int = 10_000
     streams_per_connection: int = 1_000
     backlog: int = 2_048

@@ -161,6 +161,7 @@ async def open_rpc_door(
     plaintext: bool = False,
     drain_grace_s: float = 5.0,
     message_timeout_s: float = 10.0,
+    handshake_timeout_s: float = 10.0,
 ) -> AsyncIterator[OpenRpcDoor]:
     authority = Authority(folder)
     certificate, key = authority.issue("server")
@@ -177,6 +178,7 @@ async def open_rpc_door(
             command_timeout_s=2.0,
             drain_grace_s=drain_grace_s,
             message_timeout_s=message_timeout_s,
+            handshake_timeout_s=handshake_timeout_s,
         ),
         actors=engine,
         authenticator=new_authenticator(AuthSettings(hs256_secret=SECRET), registry=registry),

@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2_grpc
 from library.v1 import library_query_service_pb2 as pb
 
 from actors.domain.ids import format_id
+from serve_app.rpc.settings import Server
 from tests.support.certificates import Authority
 from tests.support.rpc_door import (
     READER,
@@ -80,6 +81,16 @@ async def test_a_call_without_a_message_does_not_wait_for_ever(tmp_path: Path) -
         ended = await ending(door.channel().stream_unary(CHECK)(timeout=5))
         assert ended.code is grpc.StatusCode.CANCELLED
         assert (await door.queries().CheckGameAccess(access())).has_access
+
+
+@pytest.mark.parametrize("server", ["h2corn", "grpcio"])
+async def test_a_client_that_does_not_finish_its_handshake_is_hung_up_on(tmp_path: Path, server: Server) -> None:
+    """R-SEC-4: a half-open connection costs the door memory and a file."""
+    async with open_rpc_door(tmp_path, server=server, handshake_timeout_s=0.2) as door:
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        async with asyncio.timeout(4):  # less than either server allows by itself
+            assert await reader.read() == b""
+        writer.close()
 
 
 @pytest.mark.parametrize("algorithm", [grpc.Compression.Gzip, grpc.Compression.NoCompression])

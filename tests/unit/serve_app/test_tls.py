@@ -78,3 +78,24 @@ async def test_a_client_that_does_not_finish_its_handshake_is_hung_up_on(https: 
     """R-SEC-4: slow and half-open clients, and those that speak without TLS."""
     await https.opened.raw(sent)
     assert (await https.client.get(f"{BASE}/items", headers=bearer())).status_code == 200
+
+
+async def test_of_too_many_handshakes_the_oldest_gives_way(run_dir: Path, tmp_path: Path) -> None:
+    """R-SEC-4, promise 6: half-open clients are bounded in number too, and a client that means it gets through."""
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("localhost")
+    tls = CertificateFiles(certificate=certificate, key=key)
+    async with open_door(run_dir, tls=tls, limits=WireLimits(header_timeout_s=60, handshakes=5)) as opened:
+        async with asyncio.timeout(10):
+            idle = [await asyncio.open_connection("127.0.0.1", opened.port) for _ in range(7)]
+            for reader, _ in idle[:2]:
+                assert await reader.read() == b""
+        https = Https(opened, ssl.create_default_context(cafile=authority.file))
+        assert (await https.client.get(f"{BASE}/items", headers=bearer())).status_code == 200
+        assert [reader.at_eof() for reader, _ in idle] == [True] * 3 + [False] * 4
+        await https.client.aclose()
+        await opened.door.drain()
+        for reader, writer in idle:
+            async with asyncio.timeout(10):
+                assert await reader.read() == b""
+            writer.close()
