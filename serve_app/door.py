@@ -8,7 +8,6 @@ hear it, and lets what is in work finish within its grace.
 
 import asyncio
 import logging
-import socket
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
@@ -31,14 +30,14 @@ from serve_app.beat_lane import BeatLane
 from serve_app.error_answers import ErrorAnswers
 from serve_app.fast_path import FastPath, SessionEndpoint
 from serve_app.http_protocol import BoundedHttpProtocol
+from serve_app.http_server import HttpServer, listen
 from serve_app.metrics import DoorMetrics
 from serve_app.ports import ServiceClock, UserActors
 from serve_app.rate_limits import RateLimits
 from serve_app.rest.app import rest_app
 from serve_app.rest.services import Services
 from serve_app.session_calls import SessionCalls
-from serve_app.settings import DoorSettings, WireLimits
-from serve_app.tls_listener import TlsListener
+from serve_app.settings import DoorSettings
 from serve_app.wire import Wire
 
 _log = logging.getLogger(__name__)
@@ -105,7 +104,7 @@ class Door:
         self._metrics_socket = MetricsSocket(registry, run_dir=settings.run_dir, process=settings.process)
         self._load = LoadMeter(self._metrics)
         self._certificates = None if settings.tls is None else Certificates(settings.tls, alpn=("http/1.1",))
-        self._server: _Server | None = None
+        self._server: HttpServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.port = settings.port
 
@@ -117,7 +116,7 @@ class Door:
         listener = listen(self.settings.host, self.settings.port, self.settings.backlog)
         await self._metrics_socket.start()
         self.port = listener.getsockname()[1]
-        self._server = _Server(self._config(), self._certificates, self.settings.limits)
+        self._server = HttpServer(self._config(), self._certificates, self.settings.limits)
         self._metrics.connections = lambda: len(self._connections())
         await self._server.open(listener)
         await self._load.tick()
@@ -215,55 +214,6 @@ class Door:
         )
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server without its main loop and signal handlers: the door decides when it begins and ends."""
-
-    def __init__(self, config: uvicorn.Config, certificates: Certificates | None, limits: WireLimits) -> None:
-        super().__init__(config)
-        self._certificates = certificates
-        self._limits = limits
-        self._listening: asyncio.Server | TlsListener | None = None
-
-    async def open(self, listener: socket.socket) -> None:
-        self.config.load()
-        self.lifespan = self.config.lifespan_class(self.config)
-        await self.on_tick(0)
-
-        def protocol() -> asyncio.Protocol:
-            kind: Any = self.config.http_protocol_class
-            connection: asyncio.Protocol = kind(
-                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-            )
-            return connection
-
-        if self._certificates is None:
-            loop = asyncio.get_running_loop()
-            self._listening = await loop.create_server(protocol, sock=listener, backlog=self.config.backlog)
-        else:
-            limits = self._limits
-            self._listening = TlsListener(
-                listener,
-                self._certificates.server_context,
-                protocol,
-                handshakes=limits.handshakes,
-                timeout_s=limits.header_timeout_s,
-            )
-            self._listening.start()
-        self.started = True
-
-    async def tick(self) -> None:
-        await self.on_tick(0)
-
-    def connections(self) -> list[BoundedHttpProtocol]:
-        return list(self.server_state.connections)  # type: ignore[arg-type]
-
-    def stop_accepting(self) -> None:
-        if self._listening is not None:
-            self._listening.close()
-        for connection in self.connections():
-            connection.announce_end()
-
-
 class Answering(Protocol):
     """What counts requests that were answered since the start."""
 
@@ -284,19 +234,3 @@ class LoadMeter:
         if self._at is not None and now > self._at:
             self.requests_per_s = (answered - self._answered) / (now - self._at)
         self._at, self._answered = now, answered
-
-
-def listen(host: str, port: int, backlog: int) -> socket.socket:
-    """A listening socket that others may share the port of: the kernel spreads connections over them."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind((host, port))
-        listener.listen(backlog)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise
-    return listener

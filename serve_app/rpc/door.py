@@ -16,7 +16,8 @@ from actors.certificates import CHECK_S, Certificates
 from actors.supervised import supervised
 from actors.telemetry.logs import LogBudget
 from serve_app.auth import Authenticator
-from serve_app.door import ERROR_LINES_PER_SECOND, LoadMeter, listen
+from serve_app.door import ERROR_LINES_PER_SECOND, LoadMeter
+from serve_app.http_server import listen
 from serve_app.ports import UserActors
 from serve_app.rpc.callers import Peers
 from serve_app.rpc.grpcio_server import GrpcioServer
