@@ -34,6 +34,7 @@ from tests.benchmarks.recovery import Recovery, choose_seeded, recover
 from tests.benchmarks.report import markdown, write_report
 from tests.benchmarks.rounds import Measurement, Rounds
 from tests.benchmarks.rpc import run as rpc_run
+from tests.benchmarks.shelves import run as shelves_run
 from tests.benchmarks.survival import recovery_run, takeover_run
 
 START_CONNECTIONS = 64
@@ -185,7 +186,7 @@ class Run:
         )
 
 
-RUNS = {"recovery": recovery_run.main, "takeover": takeover_run.main, "rpc": rpc_run.main}
+RUNS = {"recovery": recovery_run.main, "takeover": takeover_run.main, "rpc": rpc_run.main, "library": shelves_run.main}
 """Beside the whole run: its first argument names one of these."""
 
 

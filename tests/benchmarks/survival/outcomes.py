@@ -34,15 +34,16 @@ def percentile(ordered: Sequence[int], share: float) -> int:
     return ordered[min(len(ordered) - 1, max(0, -int(-len(ordered) * share // 1) - 1))]
 
 
-def summary(record: Record, numbers: Iterable[int] | None = None) -> dict[str, float]:
+def summary(record: Record, numbers: Iterable[int] | None = None, *, accepted: int = ACCEPTED) -> dict[str, float]:
     """Milliseconds over these requests (all, if not told), refused and unanswered ones included."""
     chosen = range(len(record)) if numbers is None else list(numbers)
     took = sorted(record.took_us[number] for number in chosen)
     late = sorted(record.late_us[number] for number in chosen)
     return {
         "requests": len(chosen),
-        "not_accepted": sum(record.status[number] != ACCEPTED for number in chosen),
+        "not_accepted": sum(record.status[number] != accepted for number in chosen),
         "p50_ms": round(percentile(took, 0.5) / 1000, 2),
+        "p95_ms": round(percentile(took, 0.95) / 1000, 2),
         "p99_ms": round(percentile(took, 0.99) / 1000, 2),
         "max_ms": round((took[-1] if took else 0) / 1000, 2),
         "client_late_p99_ms": round(percentile(late, 0.99) / 1000, 2),

@@ -1,7 +1,8 @@
-// The load client of the gRPC benchmark: closed loop, compiled, its CPU is never counted as the server's.
+// The load client of the gRPC benchmarks: compiled, its CPU is never counted as the server's.
 //
-// Each caller asks again when it has its answer. The last line is
+// Closed loop: each caller asks again when it has its answer. The last line is
 // "RESULT <calls> <seconds> <p50 us> <p99 us> <max us> <failed> <own CPU seconds>".
+// Open loop, with -rate: see openloop.go.
 package main
 
 import (
@@ -37,6 +38,9 @@ var (
 	first       = flag.Int("first", 0, "the user to begin with")
 	pairs       = flag.Int("pairs", 0, "in one batch; 0: single calls")
 	packed      = flag.Bool("packed", false, "batches of packed ids")
+	rate        = flag.Float64("rate", 0, "open loop: single calls a second, whatever was answered")
+	record      = flag.String("record", "", "open loop: where to write what was seen")
+	startsAt    = flag.Float64("starts-at", 0, "open loop: the first instant, seconds of the monotonic clock")
 )
 
 const callTimeout = 10 * time.Second
@@ -126,6 +130,10 @@ func main() {
 	for i := range clients {
 		clients[i] = pb.NewLibraryQueryServiceClient(must(
 			grpc.NewClient("passthrough:///"+*address, grpc.WithTransportCredentials(secure))))
+	}
+	if *rate > 0 {
+		openLoop(clients, ids)
+		return
 	}
 	took := make([][]time.Duration, *callers)
 	var failed atomic.Int64
