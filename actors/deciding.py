@@ -12,11 +12,12 @@ from uuid import uuid4
 from msgspec.structs import replace
 
 from actors.clock import ServiceClock
-from actors.domain.commands import Heartbeat, ListItems
+from actors.domain.access import PAIR_BYTES, check_pairs
+from actors.domain.commands import CheckManyAccess, Heartbeat, ListItems
 from actors.domain.context import Context, Policy, Titles
 from actors.domain.ids import Micros, UserId
 from actors.domain.model import NotLoaded, User
-from actors.domain.replies import Failed, Reply, Unavailable
+from actors.domain.replies import UNKNOWN_ACCESS, Failed, ManyAccess, Reply, Unavailable
 from actors.domain.user import decide_once, evolve
 from actors.formats import Entry
 from actors.hearing import Hearing
@@ -89,6 +90,9 @@ class Decider:
             if pending.deadline < now:
                 batch.answers.append((pending, Unavailable("its time was over before it was decided")))
                 continue
+            if type(pending.command) is CheckManyAccess:
+                batch.answers.append((pending, self._check_many(pending.command, now)))
+                continue
             if mailbox.is_blocked(pending.user_id):
                 mailbox.block(pending)
                 continue
@@ -131,6 +135,18 @@ class Decider:
             batch.overlay[user_id] = (shard, user)
             batch.entries.append((user_id, events))
         batch.answers.append((pending, answer))
+
+    def _check_many(self, command: CheckManyAccess, now: float) -> ManyAccess:
+        """Of committed state, like any read that arrived before the rest of its batch."""
+        since: list[Micros] = []
+        for shard_id, term, pairs in command.shards:
+            shard = self._territory.get(shard_id)
+            if shard is None or not shard.serving or term > shard.term:
+                since += [UNKNOWN_ACCESS] * (len(pairs) // PAIR_BYTES)
+                continue
+            for user_id in check_pairs(shard.users, pairs, since):
+                self._residents.touch(user_id, shard_id, now)
+        return ManyAccess(since)
 
     def _context(self) -> Context:
         """What all shards of a batch share; one that is served for less long than the host hears has its own."""

@@ -9,6 +9,7 @@ without a death (the next one leads to the same host at the same epoch) does not
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 
 from msgspec import Struct
@@ -16,11 +17,12 @@ from msgspec import Struct
 from actors.certificates import CHECK_S
 from actors.change_signal import ChangeSignal
 from actors.domain.commands import Command
-from actors.domain.ids import SHARD_COUNT, CommandId, HostId, ShardId, UserId, shard_of
+from actors.domain.ids import SHARD_COUNT, CommandId, HostId, Micros, ShardId, UserId, shard_of
 from actors.domain.replies import Overloaded, Reply, Unavailable, WrongShard
 from actors.formats import Formats
 from actors.link.client import DoorLink, LinkBroken, OnReply, connect
 from actors.link.handshake import Credentials, Rejected, Role
+from actors.many_access import Pair, ask_hosts
 from actors.ports import ClusterMap, ClusterMapReader, HostAddress, ShardOwner, StoreUnavailable
 from actors.release import release_formats
 from actors.supervised import supervised
@@ -115,8 +117,8 @@ class Router:
         or None when it takes the long way, ``call``, to learn it: the link broke, or the shard has moved.
         """
         owner = self._map.shards.get(shard_of(user_id))
-        link = None if owner is None else self._links.get(owner.host_id)
-        if owner is None or link is None or link.congested or link.outstanding >= self._limits.per_link:
+        link = None if owner is None else self._free_link(owner.host_id)
+        if owner is None or link is None:
             return False
 
         def answer(reply: Reply | None) -> None:
@@ -124,6 +126,14 @@ class Router:
 
         link.ask(user_id, command, answer, term=owner.term, deadline=self._loop_time() + timeout_s, trace=trace)
         return True
+
+    async def check_many(self, pairs: Sequence[Pair], *, timeout_s: float, trace: str | None = None) -> list[Micros]:
+        """One attempt: see ``many_access``."""
+        return await ask_hosts(pairs, self._map.shards, self._free_link, timeout_s=timeout_s, trace=trace)
+
+    def _free_link(self, host_id: HostId) -> DoorLink | None:
+        link = self._links.get(host_id)
+        return None if link is None or link.congested or link.outstanding >= self._limits.per_link else link
 
     async def call(
         self,

@@ -1,11 +1,12 @@
 """What a door asks of the engine, and nothing more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from actors.domain.commands import Command
 from actors.domain.ids import CommandId, Micros, UserId
 from actors.domain.replies import Reply
+from actors.many_access import Pair
 
 
 class UserActors(Protocol):
@@ -46,6 +47,16 @@ class UserActors(Protocol):
         Never raises for what happens to the engine: that comes back as ``Overloaded``, ``Unavailable`` or ``Failed``,
         and never as ``WrongShard``. With ``command_id`` a remembered command is applied once, whatever is retried.
         """
+        ...
+
+
+class ManyActors(UserActors, Protocol):
+    """The same, and many at once."""
+
+    async def check_many(self, pairs: Sequence[Pair], *, timeout_s: float, trace: str | None = None) -> list[Micros]:
+        """One attempt for all, within ``timeout_s``: for each pair since when the user has the product, ``NO_ACCESS``,
+        or ``UNKNOWN_ACCESS`` when only ``try_call`` and ``call`` can learn it. Never raises for what happens to the
+        engine."""
         ...
 
 

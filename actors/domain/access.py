@@ -3,16 +3,24 @@
 Every item counts as access, however it was acquired: free and shared ones are items too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from struct import Struct
+from typing import Final
 
 from actors.domain.commands import CheckAccess, ListOwned
 from actors.domain.context import Context
 from actors.domain.events import Event
+from actors.domain.ids import Micros, ProductId, UserId
 from actors.domain.library import library_of
 from actors.domain.model import User
-from actors.domain.replies import AccessSince, Answer, OwnedItem, OwnedItems
+from actors.domain.replies import NO_ACCESS, UNKNOWN_ACCESS, AccessSince, Answer, OwnedItem, OwnedItems
 
 Decision = tuple[Sequence[Event], Answer]
+
+_PAIR: Final = Struct("16s16s")
+_pairs: Final = _PAIR.iter_unpack
+PAIR_BYTES: Final = _PAIR.size
+"""A user and a product, 16 bytes each."""
 
 
 def decide_check_access(user: User, command: CheckAccess, _context: Context) -> Decision:
@@ -20,6 +28,22 @@ def decide_check_access(user: User, command: CheckAccess, _context: Context) -> 
     return (), AccessSince([
         None if (item := items.get(product_id)) is None else item.added_at for product_id in command.product_ids
     ])  # fmt: skip
+
+
+def check_pairs(users: Mapping[UserId, User], pairs: bytes, since: list[Micros]) -> list[UserId]:
+    """Appends what ``ManyAccess`` says of each pair; whose library is in memory, once a pair."""
+    asked: list[UserId] = []
+    user_id: UserId
+    product_id: ProductId
+    for user_id, product_id in _pairs(pairs):
+        user = users.get(user_id)
+        if user is None or (library := user.library) is None:
+            since.append(UNKNOWN_ACCESS)
+            continue
+        item = library.items.get(product_id)
+        since.append(NO_ACCESS if item is None else item.added_at)
+        asked.append(user_id)
+    return asked
 
 
 def decide_list_owned(user: User, command: ListOwned, _context: Context) -> Decision:

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from msgspec import Struct
 
-from actors.domain.ids import CategoryId, ClientSessionId, ItemId, Micros, OrderId, ProductId, SessionId
+from actors.domain.ids import CategoryId, ClientSessionId, ItemId, Micros, OrderId, ProductId, SessionId, ShardId, Term
 from actors.domain.model import AcquisitionType, InstallationStatus, Platform
 
 ItemSort = Literal["name_asc", "last_played_desc", "added_desc", "playtime_desc"]
@@ -103,6 +103,14 @@ class CheckAccess(Struct, frozen=True, array_like=True, tag=40, gc=False):
 
     remembered: ClassVar[bool] = False
     product_ids: tuple[ProductId, ...]
+
+
+class CheckManyAccess(Struct, frozen=True, array_like=True, tag=42, gc=False):
+    """R-RPC-4: who has what, of many users, by shard with the term that the sender knows. A pair is the 16 bytes of a
+    user and those of a product. Of a host, not of one user: it answers from memory what it can."""
+
+    remembered: ClassVar[bool] = False
+    shards: tuple[tuple[ShardId, Term, bytes], ...]
 
 
 class ListOwned(Struct, frozen=True, array_like=True, tag=41, gc=False):
@@ -235,6 +243,7 @@ Command = (
     | ListLiveSessions
     | Settle
     | CheckAccess
+    | CheckManyAccess
     | ListOwned
     | AddOfflineSessions
     | UseKey

@@ -4,7 +4,7 @@
 engine: the first is the router's business, the next two invite the caller to try again, the last is a bug of ours.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -85,6 +85,17 @@ class AccessSince(Struct, frozen=True, array_like=True, tag=40, gc=False):
     """For each product that was asked about: since when the user has it, None without access."""
 
     acquired_at: list[Micros | None]
+
+
+class ManyAccess(Struct, frozen=True, array_like=True, tag=42, gc=False):
+    """For each pair, in their order: since when the user has the product, ``NO_ACCESS``, or ``UNKNOWN_ACCESS`` when the
+    user has to be asked alone."""
+
+    since: list[Micros]
+
+
+UNKNOWN_ACCESS: Final = Micros(-1)
+NO_ACCESS: Final = Micros(-2)
 
 
 class OwnedItem(Struct, frozen=True, array_like=True, gc=False):
@@ -193,6 +204,7 @@ Answer = (
     | LiveSessions
     | Done
     | AccessSince
+    | ManyAccess
     | OwnedItems
     | OfflineResults
     | OneCategory

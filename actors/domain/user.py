@@ -12,6 +12,7 @@ from actors.domain import access, library_part, offline, remembering, sessions
 from actors.domain.commands import (
     AddOfflineSessions,
     CheckAccess,
+    CheckManyAccess,
     Command,
     EndSession,
     ExpireSessions,
@@ -58,6 +59,8 @@ def decide(user: User, command: Command, context: Context) -> Decision:
             return (), Done(changed=False)
         case CheckAccess():
             return access.decide_check_access(user, command, context)
+        case CheckManyAccess():
+            raise TypeError("is asked of a host, not of a user")
         case ListOwned():
             return access.decide_list_owned(user, command, context)
         case _:

@@ -18,7 +18,7 @@ from actors.telemetry.logs import LogBudget
 from serve_app.auth import Authenticator
 from serve_app.door import ERROR_LINES_PER_SECOND, LoadMeter
 from serve_app.http_server import listen
-from serve_app.ports import UserActors
+from serve_app.ports import ManyActors
 from serve_app.rpc.callers import Peers
 from serve_app.rpc.grpcio_server import GrpcioServer
 from serve_app.rpc.h2corn_server import H2cornServer, Listen
@@ -47,7 +47,7 @@ class RpcDoor:
         self,
         settings: RpcSettings,
         *,
-        actors: UserActors,
+        actors: ManyActors,
         authenticator: Authenticator,
         registry: CollectorRegistry,
         listen: Listen = listen,

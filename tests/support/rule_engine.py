@@ -4,16 +4,17 @@ No batching, no journal, no shards: a command is decided, evolved and answered a
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 
 from msgspec.structs import replace
 
+from actors.domain.access import check_pairs
 from actors.domain.commands import AddPurchase, ChangeInstallation, Command, Heartbeat
 from actors.domain.context import Context, Policy
 from actors.domain.ids import SECOND, CommandId, Micros, OrderId, ProductId, SessionId, UserId, to_datetime
 from actors.domain.model import NOBODY, Aggregate, Library, NotLoaded, User
-from actors.domain.replies import Reply, Unavailable
+from actors.domain.replies import UNKNOWN_ACCESS, Reply, Unavailable
 from actors.domain.user import decide_once, evolve
 from actors.history import (
     STATS_DAYS,
@@ -25,6 +26,7 @@ from actors.history import (
     SessionRecord,
 )
 from actors.loading import with_ended, with_past
+from actors.many_access import Pair
 from actors.titles import CatalogTitles
 from tests.memory import MemoryAccounts, MemoryCatalog, MemoryDownloads
 from tests.memory.copies import MemoryCopies
@@ -79,6 +81,16 @@ class RuleEngine:
         attempt = asyncio.get_running_loop().create_task(self.call(user_id, command, timeout_s=timeout_s, trace=trace))
         attempt.add_done_callback(lambda done: on_reply(None if done.exception() or self.lose else done.result()))
         return True
+
+    async def check_many(self, pairs: Sequence[Pair], *, timeout_s: float, trace: str | None = None) -> list[Micros]:
+        """From memory; nothing when ``try_call`` would not be possible."""
+        if self.answer_instead is not None or self.raise_instead is not None or not self.at_once:
+            return [UNKNOWN_ACCESS] * len(pairs)
+        since: list[Micros] = []
+        known = {user_id: user for user_id, user in self.users.items() if user_id not in self.silent_users}
+        for user_id, product_id in pairs:
+            check_pairs(known, user_id + product_id, since)
+        return since
 
     @property
     def beats(self) -> int:

@@ -1,8 +1,7 @@
 """``CheckGameAccessBatch``: many pairs of a user and a product in one call (R-RPC-4).
 
-Pairs of one user are one question. All questions leave in one turn of the event loop, so that they travel in as few
-frames as a frame may hold. Each pair has its own answer: one whose host did not answer is ``ACCESS_UNKNOWN``, and the
-call is OK all the same.
+Hosts are asked for as many users as they have in memory; the others one by one. Each pair has its own answer: one that
+nobody answered is ``ACCESS_UNKNOWN``, and the call is OK all the same.
 """
 
 import asyncio
@@ -14,9 +13,10 @@ from library.v1 import library_query_service_pb2 as pb
 
 from actors.domain.commands import CheckAccess
 from actors.domain.ids import SECOND, Micros, ProductId, UserId, parse_id
-from actors.domain.replies import AccessSince
+from actors.domain.replies import NO_ACCESS, UNKNOWN_ACCESS, AccessSince
+from actors.many_access import Pair
 from serve_app.many_calls import call_many
-from serve_app.ports import UserActors
+from serve_app.ports import ManyActors
 from serve_app.rpc.codes import Violation, invalid, invalid_fields, unavailable
 from serve_app.rpc.methods import Call
 from serve_app.rpc.reading import check_user, is_id, timeout_s
@@ -31,14 +31,14 @@ users are never long behind them."""
 ANSWER_SHARE = 0.9
 """Of the caller's time; the rest is for the answer's way back."""
 
-UNKNOWN = Micros(-1)
-NONE = Micros(-2)
-
-Pair = tuple[UserId, ProductId]
+HOSTS_SHARE = 0.7
+"""Of what is left of it, for a host to answer from memory; the rest is for asking the users of one that does not."""
+AT_ONCE_PAIRS = 1_000
+"""In one question to the hosts: a millisecond of each, so that other users never wait long behind it."""
 
 
 class AccessBatch:
-    def __init__(self, actors: UserActors, *, command_timeout_s: float) -> None:
+    def __init__(self, actors: ManyActors, *, command_timeout_s: float) -> None:
         self._actors = actors
         self._timeout_s = command_timeout_s
         self._turns = asyncio.Semaphore(AT_ONCE)
@@ -54,7 +54,7 @@ class AccessBatch:
         deadline = asyncio.get_running_loop().time() + timeout_s(call, self._timeout_s) * ANSWER_SHARE
         async with self._turn(deadline):
             since = await self._ask(pairs, call, deadline)
-        unknown = since.count(UNKNOWN)
+        unknown = since.count(UNKNOWN_ACCESS)
         if packed:
             return pb.CheckGameAccessBatchResponse(packed_results=bytes(map(_access, since)), unknown_count=unknown)
         response = pb.CheckGameAccessBatchResponse(unknown_count=unknown)
@@ -80,28 +80,38 @@ class AccessBatch:
             self._turns.release()
 
     async def _ask(self, pairs: Sequence[Pair], call: Call, deadline: float) -> list[Micros]:
-        """For each pair the acquisition, ``NONE`` or ``UNKNOWN``."""
+        """For each pair the acquisition, ``NO_ACCESS`` or ``UNKNOWN_ACCESS``."""
+        clock = asyncio.get_running_loop().time
+        since: list[Micros] = []
+        for first in range(0, len(pairs), AT_ONCE_PAIRS):
+            limit_s = max(0.0, deadline - clock()) * HOSTS_SHARE
+            some = pairs[first : first + AT_ONCE_PAIRS]
+            since += await self._actors.check_many(some, timeout_s=limit_s, trace=call.trace)
+        if UNKNOWN_ACCESS in since:
+            await self._ask_alone(pairs, since, max(0.0, deadline - clock()), call.trace)
+        return since
+
+    async def _ask_alone(self, pairs: Sequence[Pair], since: list[Micros], limit_s: float, trace: str | None) -> None:
+        """Whoever is still unknown: pairs of one user are one question, which loads what is not in memory."""
         by_user: dict[UserId, list[int]] = {}
         for position, (user_id, _) in enumerate(pairs):
-            by_user.setdefault(user_id, []).append(position)
+            if since[position] == UNKNOWN_ACCESS:
+                by_user.setdefault(user_id, []).append(position)
         questions = [
             (user_id, CheckAccess(tuple([pairs[position][1] for position in positions])))
             for user_id, positions in by_user.items()
         ]
-        left_s = max(0.0, deadline - asyncio.get_running_loop().time())
-        replies = await call_many(self._actors, questions, timeout_s=left_s, trace=call.trace)
-        since = [UNKNOWN] * len(pairs)
+        replies = await call_many(self._actors, questions, timeout_s=limit_s, trace=trace)
         for positions, reply in zip(by_user.values(), replies, strict=True):
             if type(reply) is AccessSince:
                 for position, at in zip(positions, reply.acquired_at, strict=True):
-                    since[position] = NONE if at is None else at
-        return since
+                    since[position] = NO_ACCESS if at is None else at
 
 
 def _access(at: Micros) -> pb.Access.ValueType:
     if at >= 0:
         return pb.ACCESS_GRANTED
-    return pb.ACCESS_UNKNOWN if at == UNKNOWN else pb.ACCESS_DENIED
+    return pb.ACCESS_UNKNOWN if at == UNKNOWN_ACCESS else pb.ACCESS_DENIED
 
 
 def _unpacked(packed: bytes) -> list[Pair]:

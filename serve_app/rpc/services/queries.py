@@ -6,7 +6,7 @@ from library.v1 import library_query_service_pb2 as pb
 from actors.domain.commands import CheckAccess, ListOwned
 from actors.domain.ids import SECOND, Micros, ProductId, UserId, format_id
 from actors.domain.replies import AccessSince, OwnedItem, OwnedItems
-from serve_app.ports import UserActors
+from serve_app.ports import ManyActors
 from serve_app.rpc.callers import Role
 from serve_app.rpc.codes import of_reply
 from serve_app.rpc.methods import KIB, Call, Kind, Method
@@ -18,7 +18,7 @@ PAGE = 1_000
 
 
 class Queries:
-    def __init__(self, actors: UserActors, *, command_timeout_s: float) -> None:
+    def __init__(self, actors: ManyActors, *, command_timeout_s: float) -> None:
         self._actors = actors
         self._timeout_s = command_timeout_s
         self.batch = AccessBatch(actors, command_timeout_s=command_timeout_s)

@@ -25,6 +25,7 @@ from actors.domain.commands import AddPurchase
 from actors.domain.ids import UserId
 from actors.domain.replies import Done
 from actors.router import Router, RouterLimits
+from cluster.chaos.running import ServiceFailed
 from cluster.dev.guard import destroy_with_this_process
 from cluster.dev.stack import DevStack
 from cluster.wiring import values
@@ -70,7 +71,7 @@ def main(arguments: list[str]) -> int:
             found = _run(options, console, ending)
     except KeyboardInterrupt:
         return 130
-    except BenchmarkFailed as failed:
+    except (BenchmarkFailed, ServiceFailed) as failed:
         console.print(f"[bold red]no figures:[/] {failed}")
         return 1
     keys = judged(found)

@@ -1,0 +1,91 @@
+"""Who has what, of many users: one question to each host instead of one to each user's actor (R-RPC-4).
+
+A host answers from what it has in memory, by the same fence as every read; a pair that it cannot answer - the user is
+not in memory, the shard on its way - stays unknown, and its user has to be asked alone.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from actors.domain.commands import CheckManyAccess
+from actors.domain.ids import HostId, Micros, ProductId, ShardId, UserId, shard_of
+from actors.domain.replies import UNKNOWN_ACCESS, ManyAccess, Reply
+from actors.link.client import DoorLink
+from actors.ports import ShardOwner
+
+Pair = tuple[UserId, ProductId]
+
+
+class _Question:
+    """To one host: its pairs by shard, and where in the whole their answers belong."""
+
+    def __init__(self) -> None:
+        self.shards: dict[ShardId, tuple[ShardOwner, list[bytes], list[int]]] = {}
+
+    def command(self) -> CheckManyAccess:
+        return CheckManyAccess(
+            tuple([(owner.shard_id, owner.term, b"".join(pairs)) for owner, pairs, _ in self.shards.values()])
+        )
+
+    def positions(self) -> list[int]:
+        return [position for _, _, positions in self.shards.values() for position in positions]
+
+
+async def ask_hosts(
+    pairs: Sequence[Pair],
+    owners: Mapping[ShardId, ShardOwner],
+    link_of: Callable[[HostId], DoorLink | None],
+    *,
+    timeout_s: float,
+    trace: str | None,
+) -> list[Micros]:
+    """For each pair what ``ManyAccess`` says; ``UNKNOWN_ACCESS`` too where no host answered in time. Never raises for
+    that."""
+    loop = asyncio.get_running_loop()
+    since = [UNKNOWN_ACCESS] * len(pairs)
+    whole: asyncio.Future[None] = loop.create_future()
+    missing = 0
+
+    def settle(positions: list[int], reply: Reply | None) -> None:
+        nonlocal missing
+        missing -= 1
+        if type(reply) is ManyAccess:
+            for position, at in zip(positions, reply.since, strict=True):
+                since[position] = at
+        if not missing and not whole.done():
+            whole.set_result(None)
+
+    for host_id, question in _by_host(pairs, owners).items():
+        link = link_of(host_id)
+        if link is not None:
+            missing += 1
+            position = (positions := question.positions())[0]
+            link.ask(
+                pairs[position][0],
+                question.command(),
+                partial(settle, positions),
+                term=owners[shard_of(pairs[position][0])].term,
+                deadline=loop.time() + timeout_s,
+                trace=trace,
+            )
+    if missing:
+        await asyncio.wait({whole}, timeout=timeout_s)
+    return list(since)
+
+
+def _by_host(pairs: Sequence[Pair], owners: Mapping[ShardId, ShardOwner]) -> dict[HostId, _Question]:
+    questions: dict[HostId, _Question] = {}
+    places: dict[ShardId, tuple[ShardOwner, list[bytes], list[int]]] = {}
+    for position, (user_id, product_id) in enumerate(pairs):
+        shard_id = shard_of(user_id)
+        place = places.get(shard_id)
+        if place is None:
+            owner = owners.get(shard_id)
+            if owner is None:
+                continue
+            place = places[shard_id] = (owner, [], [])
+            questions.setdefault(owner.host_id, _Question()).shards[shard_id] = place
+        place[1].append(user_id + product_id)
+        place[2].append(position)
+    return questions
