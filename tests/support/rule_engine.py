@@ -5,6 +5,7 @@ No batching, no journal, no shards: a command is decided, evolved and answered a
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import count
 
 from msgspec.structs import replace
@@ -86,6 +87,10 @@ class RuleEngine:
         """From memory; nothing when ``try_call`` would not be possible."""
         if self.answer_instead is not None or self.raise_instead is not None or not self.at_once:
             return [UNKNOWN_ACCESS] * len(pairs)
+        if self.hold is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self.hold.wait()
         since: list[Micros] = []
         known = {user_id: user for user_id, user in self.users.items() if user_id not in self.silent_users}
         for user_id, product_id in pairs:
