@@ -31,10 +31,12 @@ Home = tuple[ShardId, Term]
 class DirtyRows:
     """The dirty rows up to ``up_to``: keys whose image is taken from memory at the flush, and rows only to be added.
 
-    A heartbeat is its own image: the last one of a session is all that its row gets.
+    A heartbeat is its own image: the last one of a session is all that its row gets. ``mirrored``: some are wanted for
+    the mirror too.
     """
 
-    def __init__(self, formats: Formats) -> None:
+    def __init__(self, formats: Formats, *, mirrored: bool) -> None:
+        self._mirrored = mirrored
         self._formats = formats
         self.up_to = Seq(0)
         self.journal_bytes = 0
@@ -56,7 +58,7 @@ class DirtyRows:
         for event in events:
             if isinstance(event, HeartbeatAccepted):
                 self._heartbeats[event.session_id] = event
-                if is_mirrored(event):
+                if self._mirrored and is_mirrored(event):
                     self._mirror[event.session_id] = user_id
                 continue
             match event:

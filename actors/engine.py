@@ -82,7 +82,7 @@ class Engine:
         self._on_doubt = on_doubt
         self.territory = Territory()
         self.mailbox = Mailbox(options.mailbox)
-        self.rows = FlushRows(claim.flushed_seq, formats)
+        self.rows = FlushRows(claim.flushed_seq, formats, mirrored=copies is not None)
         self.hearing = Hearing(clock)
         self.gate = WriteGate(self.hearing)
         self.pace = Pace(options.policy)

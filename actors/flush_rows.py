@@ -10,13 +10,15 @@ from actors.ports import FlushBatch, ShardGift
 
 
 class FlushRows:
-    """``flushed_seq`` is how far the tables are, ``committed_seq`` how far memory is. The journal holds the rest."""
+    """``flushed_seq`` is how far the tables are, ``committed_seq`` how far memory is. The journal holds the rest.
+    ``mirrored``: sessions are copied."""
 
-    def __init__(self, flushed_seq: Seq, formats: Formats) -> None:
+    def __init__(self, flushed_seq: Seq, formats: Formats, *, mirrored: bool) -> None:
         self._formats = formats
+        self._mirrored = mirrored
         self.flushed_seq = flushed_seq
         self.committed_seq = flushed_seq
-        self._current = DirtyRows(formats)
+        self._current = DirtyRows(formats, mirrored=mirrored)
         self._flushing: DirtyRows | None = None
 
     @property
@@ -44,7 +46,7 @@ class FlushRows:
         """The batch to flush now; until ``done`` or ``failed`` its rows stay dirty."""
         if self._flushing is not None:
             raise AssertionError("one flush at a time")
-        self._flushing, self._current = self._current, DirtyRows(self._formats)
+        self._flushing, self._current = self._current, DirtyRows(self._formats, mirrored=self._mirrored)
         self._flushing.up_to = self.committed_seq
         return self._flushing.images(user_of, gifts)
 

@@ -4,6 +4,7 @@ A source that is away, or says something that cannot be understood, keeps its la
 """
 
 import logging
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import jwt
@@ -11,7 +12,6 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from msgspec import Struct
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 Kid = str | None
@@ -22,12 +22,13 @@ MAX_DOCUMENT_BYTES = 1 << 20
 MIN_RSA_BITS = 2048
 
 
-class VerificationKey(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class VerificationKey:
     """A key and the one algorithm it is good for: a token cannot choose another (key confusion)."""
 
     kid: Kid
     algorithm: str
-    key: Any
+    key: Any = field(repr=False)
 
 
 class KeySource(Protocol):

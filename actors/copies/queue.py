@@ -5,6 +5,7 @@ dropped and counted: a later flush brings the next one.
 """
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -15,6 +16,8 @@ from actors.copies.metrics import CopyMetrics
 from actors.copies.ports import CopiesUnavailable, CopyWriter
 from actors.copies.values import LibraryCopy, SessionCopy
 from actors.domain.ids import UserId
+
+log = logging.getLogger(__name__)
 
 C = TypeVar("C")
 
@@ -92,7 +95,7 @@ class CopyQueue:
             if not self._sessions.put((session.user_id, session.product_id), session):
                 self._drop([], [session])
         if len(self) and (self._task is None or self._task.done()):
-            self._task = asyncio.get_running_loop().create_task(self._write())
+            self._task = asyncio.get_running_loop().create_task(self._write(), name="copies")
 
     async def close(self) -> None:
         """What waits is dropped."""
@@ -111,6 +114,9 @@ class CopyQueue:
             try:
                 await self._writer.write(libraries, sessions)
             except CopiesUnavailable:
+                self._drop(libraries, sessions)
+            except Exception:  # nobody waits for this task: what fails is logged, and the next is tried
+                log.exception("copies could not be written; going on")
                 self._drop(libraries, sessions)
             else:
                 self._metrics.written += len(libraries) + len(sessions)

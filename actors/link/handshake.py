@@ -6,6 +6,7 @@ door that reached the wrong host, or a host of another epoch than its map says, 
 
 import hmac
 import secrets
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal, TypeVar
 
@@ -46,12 +47,13 @@ class Rejected(Exception):
     """The other end said no, or could not prove itself; the text says what differs."""
 
 
-class Credentials(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Credentials:
     """What both ends must share. ``secret`` never travels. With ``certificates`` the link is TLS, and both ends show
     one of the same authority (R-SEC-5)."""
 
     cluster: str
-    secret: bytes
+    secret: bytes = field(repr=False)
     certificates: Certificates | None = None
 
 

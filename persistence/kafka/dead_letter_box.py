@@ -109,9 +109,10 @@ class DeadLetterBox:
         replays = (REPLAYS, str(letter.replays + 1).encode())
         value = b"" if message.key is None and message.value is None else message.value
         async with self._writing() as producer:
-            await producer.send_and_wait(
-                letter.origin.topic, value, key=message.key, headers=[*message.headers, replays]
-            )
+            async with _answered(self._deadline_s):
+                await producer.send_and_wait(
+                    letter.origin.topic, value, key=message.key, headers=[*message.headers, replays]
+                )
             await self._resolve(producer, letter, "replayed")
 
     async def drop(self, letters: Iterable[Letter]) -> None:
@@ -131,7 +132,8 @@ class DeadLetterBox:
         }
         headers = [(f"{PREFIX}{name}", text.encode()) for name, text in texts.items()]
         partition = letter.place[0]
-        await producer.send_and_wait(self._topic, b"", key=letter.key, headers=headers, partition=partition)
+        async with _answered(self._deadline_s):
+            await producer.send_and_wait(self._topic, b"", key=letter.key, headers=headers, partition=partition)
 
     async def _message(self, consumer: AIOKafkaConsumer, letter: Letter) -> Message:
         if letter.is_truncated:
@@ -159,7 +161,8 @@ class DeadLetterBox:
             return raw if raw.offset == offset else None
 
     async def _whole_topic(self, consumer: AIOKafkaConsumer) -> AsyncIterator[Any]:
-        """What is there now; what is put meanwhile is left for the next look."""
+        """What is there now; what is put meanwhile is left for the next look. Each piece has the deadline anew: a topic
+        may be large, but a broker that brings nothing of it is away."""
         async with _answered(self._deadline_s):
             if self._topic not in await consumer.topics():
                 return
@@ -170,9 +173,11 @@ class DeadLetterBox:
             ends: Mapping[TopicPartition, int] = await consumer.end_offsets(partitions)
         left = set(partitions)
         while left:
+            batches: Mapping[TopicPartition, Sequence[Any]] = {}
             async with _answered(self._deadline_s):
-                left -= {place for place in left if await consumer.position(place) >= ends[place]}
-                batches = await consumer.getmany(*left, timeout_ms=500) if left else {}
+                while left and not batches:
+                    left -= {place for place in left if await consumer.position(place) >= ends[place]}
+                    batches = await consumer.getmany(*left, timeout_ms=500) if left else {}
             for batch in batches.values():
                 for raw in batch:
                     yield raw
@@ -197,8 +202,7 @@ class DeadLetterBox:
         try:
             async with _answered(self._deadline_s):
                 await producer.start()
-            async with _answered(self._deadline_s):
-                yield producer
+            yield producer
         finally:
             await close_producer(producer)
 

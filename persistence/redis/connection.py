@@ -3,10 +3,10 @@
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from msgspec import Struct
 from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -21,12 +21,13 @@ BREAKER_FAILURES = 3
 BREAKER_PAUSE_S = (0.5, 5.0)
 
 
-class RedisSettings(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class RedisSettings:
     """``timeout_s`` bounds connecting and each answer; ``connections`` are open at most."""
 
     host: str
     port: int
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     database: int = 0
     tls: bool = False
     ca_file: Path | None = None

@@ -33,7 +33,7 @@ class ProductChannel:
         self.listening = asyncio.Event()
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._live())
+        self._task = asyncio.create_task(self._live(), name="product channel")
 
     async def close(self) -> None:
         if self._task is not None:
@@ -48,6 +48,8 @@ class ProductChannel:
                 await self._listen(backoff)
             except (RedisError, OSError, TimeoutError) as lost:
                 log.info("news of products are not heard now", extra={"reason": repr(lost)})
+            except Exception:  # a supervised loop: what fails is logged and tried again
+                log.exception("the channel of products failed; going on")
             self.listening.clear()
             await asyncio.sleep(backoff.next_s())
 

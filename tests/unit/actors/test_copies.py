@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
+import pytest
+
 from actors.copies.keeper import CopyKeeper, CopyLimits
 from actors.copies.metrics import CopyMetrics
 from actors.copies.mirror import is_mirrored
@@ -13,7 +15,9 @@ from actors.copies.values import LibraryCopy, SessionCopy, Version
 from actors.domain.events import HeartbeatAccepted
 from actors.domain.ids import SECOND, ItemId, Micros, ProductId, Seq, SessionId, Term, UserId, shard_of
 from actors.domain.model import EndedSession, Library, LibraryItem, LiveSession, User
+from actors.flush_rows import FlushRows
 from actors.ports import FlushBatch
+from actors.release import release_formats
 from actors.territory import Shard, Territory
 from tests.support.virtual_time import in_virtual_time
 
@@ -31,6 +35,7 @@ class Slow:
     def __init__(self) -> None:
         self.takes_s = 0.0
         self.down = False
+        self.bug: Exception | None = None
         self.written: list[LibraryCopy] = []
         self.sessions: list[SessionCopy] = []
         self.writes = 0
@@ -40,6 +45,9 @@ class Slow:
         await asyncio.sleep(self.takes_s)
         if self.down:
             raise CopiesUnavailable
+        if self.bug is not None:
+            bug, self.bug = self.bug, None
+            raise bug
         self.written += libraries
         self.sessions += sessions
 
@@ -181,6 +189,23 @@ def test_what_could_not_be_written_is_copied_again_when_it_is_read() -> None:
     in_virtual_time(body)
 
 
+def test_a_bug_of_the_writers_costs_one_write_and_is_counted() -> None:
+    """Promise 6: nothing is dropped without a trace, and what waits behind it is written."""
+
+    async def body() -> None:
+        world = World()
+        users = [world.user(number) for number in range(10)]
+        world.writer.bug = TypeError("a bug")
+        await world.flush(*users)
+        assert (world.metrics.dropped, world.metrics.written) == (4, 6)
+        for user_id in users:
+            world.keeper.was_read(user_id)
+        await world.flush()
+        assert {copy.user_id for copy in world.writer.written} == set(users)
+
+    in_virtual_time(body)
+
+
 def test_of_a_product_the_live_session_is_mirrored_whatever_else_ended() -> None:
     """A take-over ends one session and begins another, in one flush."""
 
@@ -210,3 +235,17 @@ def test_one_beat_in_five_is_mirrored_and_sessions_take_turns() -> None:
         assert sum(mirrored) == beats / 5
         in_first_minute += mirrored[0]
     assert 40 <= in_first_minute <= 62
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_beats_are_kept_for_a_mirror_only_where_there_is_one(mirrored: bool) -> None:
+    """Without Redis a heartbeat costs nothing of the mirror's."""
+    user_id, live = UserId(b"u" * 16), LiveSession(SessionId(bytes(16)), GAME, Micros(0), Micros(0), 60)
+    user = User(library=Library(items={GAME: item()}), live=(live,))
+    rows = FlushRows(Seq(0), release_formats(), mirrored=mirrored)
+    beat = HeartbeatAccepted(live.session_id, Micros(1), 60)
+    assert is_mirrored(beat)
+    rows.committed(Seq(1), 10, [(user_id, [beat])], lambda user_id: (shard_of(user_id), Term(1)))
+    batch = rows.begin(lambda _: user, [])
+    assert [session for _, session in batch.mirrored_beats] == [live] * mirrored
+    assert len(batch.heartbeats) == 1

@@ -266,7 +266,9 @@ def test_users_who_come_faster_than_a_sweep_sends_away_make_the_house_crowded() 
     territory, mailbox = Territory(), Mailbox(MailboxLimits())
     shard = Shard(ShardId(0), Term(1))
     territory.add(shard)
-    residents = Residents(territory, FlushRows(Seq(0), release_formats()), mailbox, idle_s=300, limit=10)
+    residents = Residents(
+        territory, FlushRows(Seq(0), release_formats(), mirrored=False), mailbox, idle_s=300, limit=10
+    )
     for number in range(SWEEP + 50):
         shard.users[UserId(an_id(number))] = User(library=Library())
         residents.touch(UserId(an_id(number)), shard.shard_id, 0.0)

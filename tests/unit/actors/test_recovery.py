@@ -44,7 +44,7 @@ class Place:
         self.store = MemoryHostStore(self.database, HOST)
         self.territory = Territory()
         self.touched: dict[UserId, ShardId] = {}
-        self.rows = FlushRows(Seq(0), FORMATS)
+        self.rows = FlushRows(Seq(0), FORMATS, mirrored=False)
         self.users = [UserId(an_id(1_000_000 + number)) for number in range(players)]
         for shard in range(256):
             self.territory.add(Shard(ShardId(shard), Term(1)))

@@ -7,7 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from actors.link.handshake import Credentials
 from actors.telemetry.logs import LogBudget, configure_logging, mask
+from persistence.kafka.connection import KafkaConnection
+from persistence.redis.connection import RedisSettings
+from serve_app.jwks import VerificationKey
+from serve_app.settings import AuthSettings
 
 
 @pytest.fixture
@@ -69,6 +74,18 @@ def test_secrets_are_masked(lines: io.StringIO, text: str) -> None:
         logging.getLogger("a").exception("failed with %s", text, extra={"detail": text})
     assert "SECRET" not in lines.getvalue()
     json.loads(lines.getvalue())
+
+
+def test_what_holds_a_secret_does_not_show_it() -> None:
+    """R-SEC-3: a value that is logged, or stands in a failed assertion."""
+    shown = [
+        KafkaConnection(brokers="k:1", sasl_password="SECRET", key_password="SECRET"),
+        RedisSettings(host="r", port=1, password="SECRET"),
+        Credentials(cluster="c", secret=b"SECRET"),
+        AuthSettings(hs256_secret=b"SECRET" * 6),
+        VerificationKey(kid="", algorithm="HS256", key=b"SECRET"),
+    ]
+    assert "SECRET" not in repr(shown)
 
 
 def test_an_unknown_level_is_refused() -> None:
