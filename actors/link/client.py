@@ -266,6 +266,8 @@ async def connect(
             except BaseException:
                 link.transport.abort()
                 raise
+            if link.transport.is_closing():
+                raise LinkBroken("closed in the very turn in which the handshake was over")
     except (OSError, TimeoutError) as unreachable:
         raise LinkBroken(str(unreachable)) from unreachable
     return link

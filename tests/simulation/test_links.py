@@ -99,6 +99,25 @@ def test_a_host_knows_that_a_door_tried_in_vain() -> None:
     assert heard.events == ["missed"]
 
 
+def test_a_link_that_is_lost_in_the_turn_of_its_welcome_is_not_given_out() -> None:
+    """R-NFR-3: a router would keep it for ever, because its end was heard before it was known; its users would wait."""
+
+    class Gone(Heard):
+        def door_linked(self) -> None:
+            host_end = network.pipes[max(network.pipes)]
+            asyncio.get_running_loop().call_soon(host_end.close)
+
+    class Even(Network):
+        """The end of a connection is heard together with what was said last."""
+
+        def latency_s(self) -> float:
+            return 0.001
+
+    network = Even(Random(1))
+    with pytest.raises(LinkBroken):
+        run_in(network, link(Gone()))
+
+
 @pytest.mark.parametrize("stays_s", [0.0, 0.5])
 def test_a_probe_of_the_port_is_no_door(stays_s: float) -> None:
     """R-PT-3: whoever can reach the port must not keep sessions from timing out."""
