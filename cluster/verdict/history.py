@@ -179,9 +179,11 @@ class History(Struct, kw_only=True, eq=False):
         client, which asks, keeps beating."""
         if known.over & last_beats.keys():
             self.wrong("a read shows a session as live whose end was acknowledged")
+        for session_id, acknowledged in known.live.items():
+            last_beat = last_beats.get(session_id)
+            if last_beat is not None and last_beat < acknowledged:
+                self.wrong("a read does not show an acknowledged beat")
         if told is None or told.session_id not in known.live or not told.must_be_live:
             return
         if told.session_id not in last_beats:
             self.wrong("a read does not show a live session")
-        elif (last_beat := last_beats[told.session_id]) is not None and last_beat < known.live[told.session_id]:
-            self.wrong("a read does not show an acknowledged beat")

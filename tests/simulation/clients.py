@@ -12,15 +12,13 @@ from uuid import UUID
 from msgspec import Struct
 
 from actors.copies.answering import FromCopy
-from actors.domain.commands import EndSession, Heartbeat, ListItems, ListLiveSessions, StartSession
-from actors.domain.ids import SECOND, CommandId, Micros, ProductId, SessionId, UserId, format_id
+from actors.domain.commands import EndSession, Heartbeat, StartSession
+from actors.domain.ids import CommandId, ProductId, SessionId, UserId, format_id
 from actors.domain.model import EndedSession
 from actors.domain.remembering import client_key
 from actors.domain.replies import (
     Failed,
     HeartbeatCounted,
-    ItemsPage,
-    LiveSessions,
     Overloaded,
     Refused,
     Reply,
@@ -33,7 +31,8 @@ from cluster.verdict.history import End, History, Told
 from serve_app.many_heartbeats import Beat
 from tests.simulation.curator import Curator
 from tests.simulation.luggage import Luggage
-from tests.simulation.world import DOORS, TOPICS, Request, World
+from tests.simulation.reader import Reader
+from tests.simulation.world import DOOR_NAMES, TOPICS, Request, World
 
 BEAT_EVERY_S = 1.0
 
@@ -57,15 +56,19 @@ class Player:
         loop = asyncio.get_running_loop()
         self.history = History(user_id=self.user_id, name=f"user {number}", now=loop.time)
         self.answers = 0
-        self.copies = 0
-        self._newest_copy: tuple[int, tuple[int, int]] = (0, (0, 0))
         self.silences = 0
         self.stop = asyncio.Event()
         self._attempts: list[Attempt] = []
         self._played: list[ProductId] = []
         self._luggage = Luggage(self.history, self._played, self._ask, random, self.stop)
         self._travels, self._curates, self._watches = (random.random() < odds for odds in (0.4, 0.4, 0.6))
+        self._door, self._door_of_screen = DOOR_NAMES if world.screens_apart else (None, None)
+        self._reader = Reader(world, self.history, random, self._ask, self.stop)
         self.curator = Curator(world, self.history, Random(random.random()), self._ask, self.stop)
+
+    @property
+    def copies(self) -> int:
+        return self._reader.copies
 
     def buy(self) -> None:
         """A purchase event, now and then twice."""
@@ -88,16 +91,10 @@ class Player:
         self.buy()
         devices = [self._device(f"device-{number}") for number in range(self._random.randint(1, 2))]
         if self._watches:
-            devices.append(self._watch())
+            devices.append(self._reader.watch(self._door_of_screen))
         if self._curates:
             devices.append(self.curator.live())
         await asyncio.gather(*devices)
-
-    async def _watch(self) -> None:
-        """The library is open on a screen that is impatient: it takes what is there when the host does not answer."""
-        while not self.stop.is_set():
-            await asyncio.sleep(self._random.uniform(0.2, 1.0))
-            await self._look_at_the_library(timeout_s=0.3)
 
     async def _device(self, device: str) -> None:
         while not self.stop.is_set():
@@ -112,7 +109,7 @@ class Player:
             over = [one for one in self.history.sessions.values() if one.ended is not None and one.command_id]
             if over and self._random.random() < 0.3:
                 await self._deliver_start_again(self._random.choice(over))
-            await self._look()
+            await self._reader.look()
             if self._random.random() < 0.15 and len(self._played) < 5:
                 self.buy()
             await asyncio.sleep(self._random.uniform(0, 1))
@@ -164,7 +161,7 @@ class Player:
                 told.may_have_ended = True
                 return
             if self._random.random() < 0.5:
-                await self._look_at(told)
+                await self._reader.look_at(told, self._door_of_screen)
             if self._travels and self._random.random() < 0.2:
                 await self._luggage.bring(told)
         if self._random.random() < 0.15:
@@ -207,7 +204,7 @@ class Player:
         beats.append(Beat(self.user_id, SessionId(self._random.randbytes(16))))
         self._random.shuffle(beats)
         key = client_key(self.user_id, self._random.randbytes(8), b"beats") if self._random.random() < 0.5 else None
-        door = f"door-{self._random.randrange(DOORS)}"
+        door = self._door or self._random.choice(DOOR_NAMES)
         replies = await self._world.beat_many(door, beats, key)
         if replies is None:
             self.silences += 1
@@ -232,53 +229,10 @@ class Player:
             told.may_have_ended = told.may_have_ended or reply is None
             await asyncio.sleep(self._random.uniform(0.05, 0.5))
 
-    async def _look_at(self, told: Told) -> None:
-        """A read right after a beat, maybe through the other door, shows that beat (promise 5)."""
-        known = self.history.before_reading()
-        reply = await self._ask(ListLiveSessions())
-        if isinstance(reply, LiveSessions):
-            shown = {session.session_id: session.last_heartbeat_at for session in reply.sessions}
-            self.history.saw_live(known, shown, told)
-
-    async def _look(self) -> None:
-        """Reads are never older than what was acknowledged before (promise 5)."""
-        known = self.history.before_reading()
-        await self._look_at_the_library()
-        live = await self._ask(ListLiveSessions())
-        if isinstance(live, LiveSessions):
-            self.history.saw_live(known, {session.session_id: session.last_heartbeat_at for session in live.sessions})
-
-    async def _look_at_the_library(self, timeout_s: float = 2.0) -> None:
-        known = self.history.before_reading()
-        reply = await self._ask(ListItems(limit=100, include_hidden=True), timeout_s=timeout_s)
-        if isinstance(reply, ItemsPage):
-            self.history.saw_items(known, {one.item.product_id: one.item.total_playtime_s for one in reply.items})
-        elif isinstance(reply, FromCopy):
-            self._saw_copy(reply)
-
-    def _saw_copy(self, page: FromCopy) -> None:
-        """A page that may be old shows what was acknowledged before the time it names, as well as hosts' clocks agree
-        (DB 2); and while Redis lives, no older state than one that it showed before."""
-        if not isinstance(page.answer, ItemsPage):
-            self.history.wrong("a copy was answered with something else")
-            return
-        self.copies += 1
-        items = {one.item.product_id: one.item for one in page.answer.items}
-        before = Micros(page.stale_since - int(self._world.clock_trust_s * SECOND))
-        self.history.saw_copy(
-            before,
-            totals={product_id: item.total_playtime_s for product_id, item in items.items()},
-            played={product_id: item.last_played_at or 0 for product_id, item in items.items()},
-        )
-        seen = (self._world.copies.lives, page.version)
-        if seen < self._newest_copy:
-            self.history.wrong("a copy is older than one that was there before")
-        self._newest_copy = max(seen, self._newest_copy)
-
     async def _ask(
-        self, command: object, command_id: CommandId | None = None, timeout_s: float = 2.0
+        self, command: object, command_id: CommandId | None = None, timeout_s: float = 2.0, door: str | None = None
     ) -> Reply | FromCopy | None:
-        door = f"door-{self._random.randrange(DOORS)}"
+        door = door or self._door or self._random.choice(DOOR_NAMES)
         request = Request(
             user_id=self.user_id,
             command=command,  # type: ignore[arg-type]

@@ -7,10 +7,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from actors.domain.ids import SECOND, HostId
+from actors.domain.ids import SECOND, HostId, shard_of
+from actors.domain.model import LiveSession
 from tests.memory.store_faults import Fate, Operation
 from tests.simulation.network import Network
-from tests.simulation.world import World
+from tests.simulation.world import DOOR_NAMES, World
 
 SHARD_READ_SHARE = 1 / 64
 """All the reads with which a takeover loads its shards go wrong about as often as a few other operations."""
@@ -47,6 +48,7 @@ class Trouble:
             ("kill a host", self._kill_host),
             ("freeze a host", self._freeze_host),
             ("a second process takes a host over", self._twin),
+            ("one door does not hear of a takeover", self._one_door_is_left),
             ("kill something else", self._kill_other),
             ("Kafka is away", self._kafka_away),
             ("cut connections", self._cut),
@@ -81,6 +83,14 @@ class Trouble:
         names = sorted(name for name in self._world.processes if name.startswith(prefix))
         return self._random.choice(names) if names else None
 
+    def _played_on(self) -> str | None:
+        """A host on which somebody plays, as far as the tables know."""
+        tables = self._world.database.tables
+        players = {user_id for user_id, session in tables.sessions.values() if isinstance(session, LiveSession)}
+        hosts = {f"host-{tables.shards[shard_of(user_id)].host_id}" for user_id in players}
+        running = sorted(hosts & self._world.processes.keys())
+        return self._random.choice(running) if running else None
+
     async def _kill_host(self) -> None:
         if (name := self._some("host-")) is not None:
             self._note(f"  {name}")
@@ -107,6 +117,24 @@ class Trouble:
             self._world.spawn_host(_host_id(name))
             await asyncio.sleep(self._random.uniform(0.01, 0.3))
             self._network.cut_some(0.4)
+
+    async def _one_door_is_left(self) -> None:
+        """A host stands still, another process takes it over, and the former goes on before everybody has noticed: what
+        the door that has not noticed asked it meanwhile must not be answered from memory (promises 3 to 5)."""
+        if (name := self._played_on()) is None:
+            return
+        former, host_id = self._world.processes[name], _host_id(name)
+        before = self._world.hosts.get(host_id)
+        former.freeze()
+        self._world.spawn_host(host_id)
+        patience = 40
+        while patience and (self._world.hosts.get(host_id) is before or not self._world.serves(host_id)):
+            await asyncio.sleep(0.05)
+            patience -= 1
+        left = self._random.choice(DOOR_NAMES)
+        self._note(f"  {name}, but for {left}: {self._network.cut_some(1.0, but=left)} ends")
+        await asyncio.sleep(self._random.uniform(0.2, 0.8))
+        former.thaw()
 
     async def _kafka_away(self) -> None:
         self._world.kafka_away = True

@@ -28,8 +28,15 @@ class Pipe(asyncio.Transport):
         self._lost = False
         self._last_arrival = 0.0
         self.peer: Pipe | None = None
-        if (process := current_process(context)) is not None:
+        process = current_process(context)
+        self.owner = "" if process is None else process.name
+        if process is not None:
             process.on_end.append(self._process_ended)
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The processes that it connects."""
+        return self.owner, "" if self.peer is None else self.peer.owner
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self._closing and self.peer is not None:
@@ -164,9 +171,9 @@ class Network:
         self.loop.call_soon(server_protocol.connection_made, server, context=listener.context)
         return client, client_protocol
 
-    def cut_some(self, share: float) -> int:
-        """Breaks about that share of all connections; how many were."""
-        chosen = [pipe for pipe in list(self.pipes.values()) if self._random.random() < share]
+    def cut_some(self, share: float, *, but: str | None = None) -> int:
+        """Breaks about that share of all connections, but for those of a process of that name; how many ends."""
+        chosen = [pipe for pipe in list(self.pipes.values()) if self._random.random() < share and but not in pipe.ends]
         for pipe in chosen:
             pipe.cut()
             if pipe.peer is not None:

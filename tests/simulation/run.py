@@ -15,7 +15,7 @@ from tests.simulation.evidence import found_in
 from tests.simulation.faults import Trouble
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.network import Network
-from tests.simulation.world import DOORS, TOPICS, Request, World
+from tests.simulation.world import DOOR_NAMES, TOPICS, Request, World
 
 PLAYERS = 3
 TROUBLE_S = 6.0
@@ -92,7 +92,7 @@ async def _settle(world: World, players: list[Player]) -> None:
     """The tables show all that happened to the players."""
     for player in players:
         while True:
-            door = f"door-{world.random.randrange(DOORS)}"
+            door = world.random.choice(DOOR_NAMES)
             if isinstance(await world.ask(door, Request(user_id=player.user_id, command=Settle())), Done):
                 break
             await asyncio.sleep(0.2)

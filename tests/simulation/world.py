@@ -25,6 +25,7 @@ from actors.ingress.decoding import routes
 from actors.ingress.ingress import keep_ingress
 from actors.ingress.metrics import IngressMetrics
 from actors.ingress.payloads import PURCHASED, REFUNDED, STATUS_CHANGED, EventType
+from actors.lifecycle import HostState
 from actors.link.handshake import Credentials
 from actors.mailbox import MailboxLimits
 from actors.ports import OutboxRow, StoreUnavailable
@@ -59,7 +60,7 @@ CREDENTIALS = Credentials(cluster="simulation", secret=b"a secret of the simulat
 TOPICS: dict[EventType, str] = {PURCHASED: "purchases", REFUNDED: "refunds", STATUS_CHANGED: "statuses"}
 EVENTS, DEAD_LETTERS = "events", "dead"
 POLICY = Policy(heartbeat_interval_s=2, session_timeout_s=6, max_live_sessions=3)
-DOORS = 2
+DOOR_NAMES = ("door-0", "door-1")
 NODE, RELEASE = "memory", "simulated"
 BEATS_TIMEOUT_S = 2.0
 T = TypeVar("T")
@@ -98,13 +99,14 @@ class World:
         self.copies = MemoryCopies()
         self.late_copies = random.choice((0.0, 0.1, 0.4))
         self.clock_trust_s = 0.0
+        self.screens_apart = random.random() < 0.5
+        """Whether who only looks has a door of their own, as a web site beside the games' door."""
 
     # --- processes -------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         self.spawn("supervisor", self._supervisor)
-        for number in range(DOORS):
-            name = f"door-{number}"
+        for name in DOOR_NAMES:
             self.spawn(name, lambda name=name: self._router_life(name, "door"))
         self.spawn("ingress", self._ingress)
         self.spawn("relay", self._relay)
@@ -153,6 +155,11 @@ class World:
     def spawn_host(self, host_id: HostId) -> None:
         self.stopped.discard(f"host-{host_id}")
         self.spawn(f"host-{host_id}", lambda: self._host(host_id))
+
+    def serves(self, host_id: HostId) -> bool:
+        """The process that has the host's name now."""
+        process, host = self.processes.get(f"host-{host_id}"), self.hosts.get(host_id)
+        return process is not None and not process.killed and host is not None and host.state is HostState.RUNNING
 
     async def freeze(self, name: str, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after a while."""
