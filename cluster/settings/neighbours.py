@@ -90,11 +90,15 @@ class Services(Section):
         None, env="ACCOUNT_SERVICE_GRPC_ADDR", meaning="Whether a user exists and is active.", allowed=ADDRESS
     )
     ca_file: Path | None = setting(
-        None, env="SERVICES_CA_FILE", meaning="Who signed these services' certificates; if set, they are on TLS.",
-        allowed="a PEM file",
+        None, env="SERVICES_CA_FILE", allowed="a PEM file",
+        meaning="Who signed these services' certificates, which name the host of their address. If set, they are on "
+        "TLS, and one that shows another certificate counts as away.",
     )  # fmt: skip
     certificate_file: Path | None = setting(
-        None, env="SERVICES_CERTIFICATE_FILE", meaning="Our client certificate for them.", allowed="a PEM file"
+        None,
+        env="SERVICES_CERTIFICATE_FILE",
+        meaning="Our client certificate, for those that ask for one.",
+        allowed="a PEM file",
     )
     key_file: Path | None = setting(
         None, env="SERVICES_KEY_FILE", meaning="The key of that certificate.", allowed="a PEM file"

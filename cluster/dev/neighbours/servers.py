@@ -96,13 +96,19 @@ ADDERS: dict[str, tuple[Any, Any]] = {
 }
 
 
-async def open_server(service: str, file: KnownFile, port: int) -> tuple[grpc.aio.Server, int]:
-    """A server on that port of 127.0.0.1, on a free one if it is 0; ``OSError`` if it cannot be had."""
+async def open_server(
+    service: str, file: KnownFile, port: int, credentials: grpc.ServerCredentials | None = None
+) -> tuple[grpc.aio.Server, int]:
+    """A server on that port of 127.0.0.1, on a free one if it is 0; ``OSError`` if it cannot be had. In the clear
+    without ``credentials``."""
     make, add = ADDERS[service]
     server = aio.server(options=(("grpc.so_reuseport", 0),))
     add(make(file), server)
     try:
-        bound = server.add_insecure_port(f"127.0.0.1:{port}")
+        address = f"127.0.0.1:{port}"
+        bound = (
+            server.add_insecure_port(address) if credentials is None else server.add_secure_port(address, credentials)
+        )
     except RuntimeError as refused:
         raise OSError(str(refused)) from refused
     await server.start()
