@@ -50,6 +50,15 @@ RECONNECT = "gcs_rpc_server_reconnect_timeout_s"
 GCS_AWAY_S = 600
 """How long everything that runs waits for a GCS that has its Redis; Ray's own 60 s would end it."""
 
+IDLE_LESS = {
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+    "RAY_enable_metrics_collection": "0",
+    "RAY_event_stats": "0",
+    "RAY_task_events_report_interval_ms": "0",
+}
+"""Ray at rest takes 7.4 % of a core; with these 4.8. A door that died is missed up to 0.4 s later, and what nobody
+reads here is not collected: Ray's own metrics and its list of tasks (we have none but actors' calls)."""
+
 ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "disabled",
@@ -60,6 +69,7 @@ ENVIRONMENT = {
     "RAY_health_check_failure_threshold": "3",
     "RAY_health_check_initial_delay_ms": "1000",
     "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",
+    **IDLE_LESS,
 }
 
 
