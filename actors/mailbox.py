@@ -129,8 +129,8 @@ class Mailbox:
         """The next batch, at most ``limit`` commands. They still count until they are answered."""
         ready = self._ready
         batch = [ready.popleft() for _ in range(min(limit, len(ready)))]
-        if not ready:
-            self._arrival.clear()
+        if ready:
+            self._arrival.set()
         return batch
 
     def is_blocked(self, user_id: UserId) -> bool:
@@ -175,8 +175,9 @@ class Mailbox:
                 resume()
 
     async def wait(self) -> None:
-        """Until something is ready or ``wake`` was called."""
+        """Until something has become ready, or ``wake`` was called, since the last time; or was left by a cut."""
         await self._arrival.wait()
+        self._arrival.clear()
 
     def wake(self) -> None:
         """Lets ``wait`` return although nothing may be ready."""

@@ -144,6 +144,21 @@ def test_per_user_a_later_command_never_overtakes_an_earlier_one() -> None:
     assert mailbox.cut(10) == [first, second, third]
 
 
+async def test_who_wakes_the_commit_loop_between_its_wait_and_its_cut_is_heard() -> None:
+    """Promise 6: shards that were loaded together are begun one a turn, by such wakes, also when nobody calls."""
+    mailbox = Mailbox(MailboxLimits())
+    mailbox.wake()
+    async with asyncio.timeout(10):
+        await mailbox.wait()
+        mailbox.wake()
+        assert mailbox.cut(10) == []
+        await mailbox.wait()
+    idle = asyncio.create_task(mailbox.wait())
+    await asyncio.sleep(0)
+    assert not idle.done(), "it does not turn without a reason"
+    idle.cancel()
+
+
 def test_a_full_mailbox_says_so_and_keeps_what_it_has() -> None:
     """Promise 6"""
     mailbox = Mailbox(MailboxLimits(per_entity=2, per_host=3))
