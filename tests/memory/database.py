@@ -6,13 +6,13 @@ it may still happen later, unless somebody ends the session first. That is the h
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from actors.domain.ids import HostId
 from actors.ports import CommitRefused, OutcomeUnknown, StoreUnavailable
 from tests.memory.store_clock import StoreClock
-from tests.memory.store_faults import Fate, Operation, StoreFaults
+from tests.memory.store_faults import AT_ONCE, Course, Fate, Operation, StoreFaults
 from tests.memory.tables import Tables
 
 T = TypeVar("T")
@@ -58,7 +58,8 @@ class MemoryDatabase:
         session.ended = True
         session.lost = True
         self._sessions.discard(session)
-        self._locks = {key: holder for key, holder in self._locks.items() if holder is not session}
+        if session in self._locks.values():
+            self._locks = {key: holder for key, holder in self._locks.items() if holder is not session}
 
     def end_holders(self, *keys: LockKey) -> None:
         for key in keys:
@@ -80,7 +81,7 @@ class MemoryDatabase:
         self.up = True
 
     async def idle(self) -> None:
-        """Returns when the server has nothing under way."""
+        """Returns when nothing is under way for which a hook waits."""
         while self._work:
             await asyncio.wait(set(self._work))
 
@@ -88,16 +89,24 @@ class MemoryDatabase:
         """Work on a session: its result, ``CommitRefused``, ``OutcomeUnknown``, or what ``work`` raises."""
         if session is None or session.lost:
             raise OutcomeUnknown("the session is lost")
-        task = self._start(self._serve(session, operation, work))
+        course = self.faults.of(operation)
+        if course is AT_ONCE:
+            return self._happen(session, Fate.PROCEED, work)
         try:
-            done, _ = await asyncio.wait({task}, timeout=self._timeout_s)
+            if isinstance(course, Course):
+                outcome = self._happens_later(session, course, work)
+                if course.after_s < self._timeout_s:
+                    return await outcome
+            else:
+                outcome = self._start(self._serve(session, course, work))
+            done, _ = await asyncio.wait({outcome}, timeout=self._timeout_s)
         except asyncio.CancelledError:
             session.lost = True
             raise
         if not done:
             session.lost = True
             raise OutcomeUnknown("no answer in time")
-        return task.result()
+        return outcome.result()
 
     async def unlocked(self, operation: Operation, work: Callable[[], T]) -> T:
         """Work that needs no session of a host: its result or ``StoreUnavailable``."""
@@ -109,8 +118,28 @@ class MemoryDatabase:
         finally:
             self.end(session)
 
-    async def _serve(self, session: MemorySession, operation: Operation, work: Callable[[], T]) -> T:
-        fate = await self.faults.fate_of(operation)
+    async def _serve(self, session: MemorySession, fate: Awaitable[Fate], work: Callable[[], T]) -> T:
+        return self._happen(session, await fate, work)
+
+    def _happens_later(self, session: MemorySession, course: Course, work: Callable[[], T]) -> asyncio.Future[T]:
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[T] = loop.create_future()
+
+        def due() -> None:
+            try:
+                result = self._happen(session, course.fate, work)
+            except Exception as error:  # noqa: BLE001 - it is the client's
+                if not outcome.done():
+                    outcome.set_exception(error)
+                    outcome.exception()  # a client that left does not ask; asyncio must not complain about that
+            else:
+                if not outcome.done():
+                    outcome.set_result(result)
+
+        loop.call_later(course.after_s, due, context=self.context)
+        return outcome
+
+    def _happen(self, session: MemorySession, fate: Fate, work: Callable[[], T]) -> T:
         if session.ended or not self.up:
             raise OutcomeUnknown("the session was ended")
         if fate is Fate.REFUSED:

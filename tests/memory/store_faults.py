@@ -42,7 +42,18 @@ class Fate(Enum):
     """The server says no (disk full, read-only)."""
 
 
-Hook = Callable[[Operation], Awaitable[Fate]]
+class Course(Struct, frozen=True):
+    """How an operation will go: after so many seconds, if the server and the session live, it meets this fate."""
+
+    after_s: float
+    fate: Fate
+
+
+AT_ONCE = Course(0.0, Fate.PROCEED)
+"""Done before the client goes on: nobody else does anything meanwhile."""
+
+Hook = Callable[[Operation], Awaitable[Fate] | Course]
+"""Runs in the server. What it knows at once costs a timer; what it has to wait for costs a task."""
 
 
 async def proceed(_operation: Operation) -> Fate:
@@ -50,8 +61,8 @@ async def proceed(_operation: Operation) -> Fate:
 
 
 class StoreFaults:
-    """Fates by plan, then by hook. The hook runs in the server: while it waits, the operation is under way there, and
-    a client whose time is up leaves it behind."""
+    """Fates by plan, then by hook. While a hook waits, the operation is under way, and a client whose time is up leaves
+    it behind."""
 
     def __init__(self, hook: Hook = proceed) -> None:
         self.hook = hook
@@ -61,7 +72,7 @@ class StoreFaults:
         """The fates of the next operations of this kind, in order."""
         self._planned.setdefault(kind, deque()).extend(fates)
 
-    async def fate_of(self, operation: Operation) -> Fate:
+    def of(self, operation: Operation) -> Awaitable[Fate] | Course:
         """Planned fates first; each is used once."""
         planned = self._planned.get(operation.kind)
-        return planned.popleft() if planned else await self.hook(operation)
+        return Course(0.0, planned.popleft()) if planned else self.hook(operation)

@@ -9,12 +9,13 @@ from msgspec import Struct
 
 from actors.domain.ids import SECOND, HostId, shard_of
 from actors.domain.model import LiveSession
-from tests.memory.store_faults import Fate, Operation
+from tests.memory.store_faults import AT_ONCE, Course, Fate, Operation
 from tests.simulation.network import Network
 from tests.simulation.world import DOOR_NAMES, World
 
 SHARD_READ_SHARE = 1 / 64
-"""All the reads with which a takeover loads its shards go wrong about as often as a few other operations."""
+"""As many of the reads with which a takeover loads its shards take a while and may go wrong; the others are done at
+once."""
 
 
 class Weather(Struct, kw_only=True):
@@ -42,7 +43,7 @@ class Trouble:
         world.clock_trust_s = 2.5 if self._weather.slow else 0.05
         self._tasks: list[asyncio.Task[None]] = []
         self.log: list[str] = []
-        world.database.faults.hook = self._fate
+        world.database.faults.hook = self._course
         self._kinds: list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]] = [
             ("kill a host", self._kill_host),
             ("kill a host", self._kill_host),
@@ -188,15 +189,20 @@ class Trouble:
     async def _scale(self) -> None:
         await self._world.scale(self._random.randint(1, 3))
 
-    async def _fate(self, operation: Operation) -> Fate:
+    def _course(self, operation: Operation) -> Course:
         weather, fates = self._weather, self._fates
-        share = SHARD_READ_SHARE if operation.kind == "read_shard" else 1.0
-        await asyncio.sleep(share * fates.uniform(1e-4, 3e-3))
-        if fates.random() < share * weather.slow:
-            await asyncio.sleep(fates.uniform(0.1, 2.0))
+        if operation.kind == "read_shard" and fates.random() >= SHARD_READ_SHARE:
+            return AT_ONCE
+        after_s = fates.uniform(1e-4, 3e-3)
+        if fates.random() < weather.slow:
+            after_s += fates.uniform(0.1, 2.0)
+        return Course(after_s, self._fate(operation))
+
+    def _fate(self, operation: Operation) -> Fate:
+        weather, fates = self._weather, self._fates
         if weather.refuse_commits and operation.kind in ("append", "flush"):
             return Fate.REFUSED
-        if fates.random() < share * weather.lost:
+        if fates.random() < weather.lost:
             return fates.choice((Fate.LOST_BEFORE, Fate.LOST_AFTER))
         if operation.kind in ("append", "flush") and fates.random() < weather.refused:
             return Fate.REFUSED
