@@ -19,8 +19,7 @@ from tests.simulation.world import DOOR_NAMES, TOPICS, Request, World
 
 PLAYERS = 3
 TROUBLE_S = 6.0
-READY_TIMEOUT_S = 60.0
-REST_TIMEOUT_S = 240.0
+REST_TIMEOUT_S = 60.0
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
