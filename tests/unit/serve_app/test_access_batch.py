@@ -17,6 +17,7 @@ async def test_who_has_no_turn_in_the_callers_time_is_told_to_come_back() -> Non
     """Promise 6: waiting for a turn is part of the call's time; the others have theirs, and the turns come back."""
     engine = RuleEngine()
     engine.buy(USER, GAME)
+    engine.at_once = False
     engine.hold = asyncio.Event()
     batch = AccessBatch(engine, command_timeout_s=60.0)
     asked = pb.CheckGameAccessBatchRequest(packed_checks=USER + GAME)
