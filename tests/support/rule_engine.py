@@ -63,6 +63,7 @@ class RuleEngine:
         self.lose = False
         self.silent_users: set[UserId] = set()
         self.timeouts: list[float] = []
+        self.pairs: list[Pair] = []
         self.calls: list[tuple[UserId, Command, CommandId | None, str | None]] = []
         self._ids = count(1)
 
@@ -85,6 +86,7 @@ class RuleEngine:
 
     async def check_many(self, pairs: Sequence[Pair], *, timeout_s: float, trace: str | None = None) -> list[Micros]:
         """From memory; nothing when ``try_call`` would not be possible."""
+        self.pairs += pairs
         if self.answer_instead is not None or self.raise_instead is not None or not self.at_once:
             return [UNKNOWN_ACCESS] * len(pairs)
         if self.hold is not None:

@@ -5,13 +5,14 @@ from library.v1 import library_query_service_pb2 as pb
 
 from actors.domain.commands import CheckAccess, ListOwned
 from actors.domain.ids import SECOND, Micros, ProductId, UserId, format_id
-from actors.domain.replies import AccessSince, OwnedItem, OwnedItems
+from actors.domain.replies import NO_ACCESS, UNKNOWN_ACCESS, AccessSince, OwnedItem, OwnedItems
 from serve_app.ports import ManyActors
 from serve_app.rpc.callers import Role
 from serve_app.rpc.codes import of_reply
 from serve_app.rpc.methods import KIB, Call, Kind, Method
 from serve_app.rpc.reading import check_user, expired, read_id, timeout_s
 from serve_app.rpc.services.access_batch import MAX_PAIRS, AccessBatch
+from serve_app.rpc.services.shared_question import LONG_ENOUGH_S, SharedQuestion
 
 SERVICE = "library.v1.LibraryQueryService"
 PAGE = 1_000
@@ -21,21 +22,31 @@ class Queries:
     def __init__(self, actors: ManyActors, *, command_timeout_s: float) -> None:
         self._actors = actors
         self._timeout_s = command_timeout_s
+        self._shared = SharedQuestion(actors)
         self.batch = AccessBatch(actors, command_timeout_s=command_timeout_s)
 
     async def check_access(self, request: pb.CheckGameAccessRequest, call: Call) -> pb.CheckGameAccessResponse:
         user_id = UserId(read_id(request.user_id, "user_id"))
         product_id = ProductId(read_id(request.product_id, "product_id"))
         check_user(call, user_id)
+        since = UNKNOWN_ACCESS
+        if timeout_s(call, self._timeout_s) >= LONG_ENOUGH_S:
+            since = await self._shared.since((user_id, product_id))
+        if since == UNKNOWN_ACCESS:
+            since = await self._check_alone(user_id, product_id, call)
+        if since == NO_ACCESS:
+            return pb.CheckGameAccessResponse()
+        return pb.CheckGameAccessResponse(has_access=True, acquisition_date=timestamp(since))
+
+    async def _check_alone(self, user_id: UserId, product_id: ProductId, call: Call) -> Micros:
+        """By the user's own actor: whoever is not in memory, whose host is away or whose caller has little time."""
         reply = await self._actors.call(
             user_id, CheckAccess((product_id,)), timeout_s=timeout_s(call, self._timeout_s), trace=call.trace
         )
         if type(reply) is not AccessSince:
             raise of_reply(reply, expired=expired(call))
         since = reply.acquired_at[0]
-        if since is None:
-            return pb.CheckGameAccessResponse()
-        return pb.CheckGameAccessResponse(has_access=True, acquisition_date=timestamp(since))
+        return NO_ACCESS if since is None else since
 
     async def list_items(self, request: pb.GetLibraryItemsRequest, call: Call) -> pb.GetLibraryItemsResponse:
         """Whole, however many there are: read page by page, so that no frame and no turn of the host grows large."""

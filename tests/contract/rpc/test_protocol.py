@@ -16,6 +16,9 @@ from actors.domain.ids import format_id
 from serve_app.rpc.settings import Server
 from tests.support.certificates import Authority
 from tests.support.rpc_door import (
+    GAME,
+    OTHER_GAME,
+    OTHER_USER,
     READER,
     USER,
     Credential,
@@ -38,13 +41,14 @@ def raw(door: OpenRpcDoor, path: str = CHECK) -> Any:
 
 
 async def test_the_callers_deadline_reaches_the_actor_and_ends_the_call(door: OpenRpcDoor) -> None:
-    """R-RPC-3: grpc-timeout is honoured."""
+    """R-RPC-3: grpc-timeout is honoured, also when it is asked together with others first."""
     door.engine.silent_users.add(USER)
-    late = await ending(door.queries().CheckGameAccess(access(), timeout=1.0))
-
-    assert late.code is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert 0 < door.engine.timeouts[-1] < 1.5, "the wire rounds it up"
+    for timeout_s in (0.3, 1.5):
+        late = await ending(door.queries().CheckGameAccess(access(), timeout=timeout_s))
+        assert late.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert 0 < door.engine.timeouts[-1] < timeout_s + 0.5, "the wire rounds it up"
     door.engine.silent_users.clear()
+    door.engine.at_once = False
     assert (await door.queries().CheckGameAccess(access())).has_access
     assert door.engine.timeouts[-1] == 2.0, "without one the door's own"
 
@@ -113,7 +117,19 @@ async def test_a_message_is_bounded_also_when_it_grows_while_it_is_unpacked(door
 
     assert {plain.code, bomb.code, medium.code} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
     assert (await door.queries().CheckGameAccess(access())).has_access
-    assert len(door.engine.calls) == 1
+    assert door.engine.pairs == [(USER, GAME)]
+    assert not door.engine.calls
+
+
+async def test_checks_of_one_moment_share_a_question_and_each_has_its_own_answer(door: OpenRpcDoor) -> None:
+    """R-RPC-1: a user who is not in memory, or whose host is away, is asked alone."""
+    door.engine.silent_users.add(OTHER_USER)
+    asked = [access(), access(USER, OTHER_GAME), access(OTHER_USER), access()]
+    calls = [door.queries().CheckGameAccess(one, timeout=3.0) for one in asked]
+    found = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert [getattr(one, "has_access", None) for one in found] == [True, False, None, True]
+    assert {user_id for user_id, *_ in door.engine.calls} == {OTHER_USER}
 
 
 @pytest.mark.parametrize("path", ["/library.v1.LibraryQueryService/Nothing", "/nobody.v1.Nobody/Nothing", "/x"])
