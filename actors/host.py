@@ -179,12 +179,12 @@ class Host:
         self.metrics.recovery_seconds[phase] = clock() - began
 
     async def _serve(self, engine: Engine) -> None:
-        commits = asyncio.create_task(engine.commits.run())
-        flushes = asyncio.create_task(engine.flushing.run(engine.commits.boundary))
+        commits = asyncio.create_task(engine.commits.run(), name="commits")
+        flushes = asyncio.create_task(engine.flushing.run(engine.commits.boundary), name="flushes")
         others = [
-            asyncio.create_task(engine.ownership.run()),
-            asyncio.create_task(engine.expiry.run()),
-            asyncio.create_task(engine.keep_house()),
+            asyncio.create_task(engine.ownership.run(), name="ownership"),
+            asyncio.create_task(engine.expiry.run(), name="expiry"),
+            asyncio.create_task(engine.keep_house(), name="housekeeping"),
         ]
         stopping = asyncio.create_task(self._stopping.wait())
         everything = [commits, flushes, *others, stopping]

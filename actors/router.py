@@ -95,9 +95,11 @@ class Router:
         return self._was_complete
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._follow_map())
+        self._task = asyncio.create_task(self._follow_map(), name="map of shards")
         if (certificates := self._credentials.certificates) is not None:
-            self._renewal = asyncio.create_task(supervised("link certificate", certificates.refresh, CHECK_S))
+            self._renewal = asyncio.create_task(
+                supervised("link certificate", certificates.refresh, CHECK_S), name="link certificate"
+            )
 
     async def close(self) -> None:
         """Ends every link; what is outstanding fails."""
@@ -226,7 +228,7 @@ class Router:
         for host_id in self._owned:
             host = new.hosts.get(host_id)
             if host is not None and host.address and host_id not in self._links and host_id not in self._connecting:
-                self._connecting[host_id] = asyncio.create_task(self._connect(host))
+                self._connecting[host_id] = asyncio.create_task(self._connect(host), name=f"link to host {host_id}")
         if changed:
             self._note_change()
 

@@ -84,7 +84,11 @@ class LinkServer:
         )
         self._tasks = [asyncio.create_task(self._watch(), name="link watch")]
         if certificates is not None:
-            self._tasks.append(asyncio.create_task(supervised("link certificate", certificates.refresh, CHECK_S)))
+            self._tasks.append(
+                asyncio.create_task(
+                    supervised("link certificate", certificates.refresh, CHECK_S), name="link certificate"
+                )
+            )
         port = self._server.sockets[0].getsockname()[1]
         return f"{advertised or address}:{port}"
 

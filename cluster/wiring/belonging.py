@@ -17,11 +17,11 @@ class Belonging:
 
     async def begin(self) -> None:
         """``NewerCluster`` when this release may not run beside the others."""
-        join = asyncio.create_task(self._member.join())
+        join = asyncio.create_task(self._member.join(), name="joining the fleet")
         done, _ = await asyncio.wait({join}, timeout=JOIN_WITHIN_S)
         for task in done:
             task.result()
-        self._task = asyncio.create_task(self._belong(join))
+        self._task = asyncio.create_task(self._belong(join), name="belonging to the fleet")
 
     def serves(self) -> None:
         self._member.serves()
