@@ -220,7 +220,8 @@ class Router:
     def _take_map(self, new: ClusterMap) -> None:
         """Who waits is woken when something is different, not whenever the map was read."""
         changed, self._map = new != self._map, new
-        self._owned = Counter(owner.host_id for owner in new.shards.values())
+        if changed:
+            self._owned = Counter(owner.host_id for owner in new.shards.values())
         for host_id, link in list(self._links.items()):
             host = new.hosts.get(host_id)
             if host is None or host.epoch != link.epoch:

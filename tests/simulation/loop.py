@@ -12,6 +12,8 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
 
+from msgspec import Struct
+
 from tests.simulation.network import Network
 from tests.simulation.processes import current_process
 
@@ -20,18 +22,13 @@ class Deadlocked(Exception):
     """Nothing is ready and nothing will ever be."""
 
 
-class Planned:
+class Planned(Struct, eq=False):
     """What ``call_soon`` and ``call_at`` give: asyncio's ``Handle`` and ``TimerHandle``, as far as they are used."""
 
-    __slots__ = ("_when", "args", "callback", "context")
-
-    def __init__(
-        self, callback: Callable[..., Any], args: tuple[Any, ...], context: contextvars.Context, when: float
-    ) -> None:
-        self.callback: Callable[..., Any] | None = callback
-        self.args = args
-        self.context = context
-        self._when = when
+    callback: Callable[..., Any] | None
+    args: tuple[Any, ...]
+    context: contextvars.Context
+    at: float
 
     def cancel(self) -> None:
         self.callback = None
@@ -41,7 +38,7 @@ class Planned:
         return self.callback is None
 
     def when(self) -> float:
-        return self._when
+        return self.at
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -95,20 +92,19 @@ class VirtualLoop(asyncio.BaseEventLoop):
             soon.append(heappop(later)[2])
         for _ in range(len(soon)):
             planned = soon.popleft()
-            if planned.callback is not None:
-                self._run(planned)
+            if planned.callback is None or not self._may_run(planned):
+                continue
+            try:
+                planned.context.run(planned.callback, *planned.args)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # noqa: BLE001 - as asyncio's loop does
+                self.call_exception_handler({"message": f"exception in {planned.callback}", "exception": error})
 
-    def _run(self, planned: Planned) -> None:
+    def _may_run(self, planned: Planned) -> bool:
         """Not for a process that was killed; what a frozen one misses waits until it is thawed."""
         process = current_process(planned.context)
-        if process is not None and not process.admits(lambda: self._soon.append(planned)):
-            return
-        try:
-            planned.context.run(planned.callback, *planned.args)  # type: ignore[arg-type]
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # noqa: BLE001 - as asyncio's loop does
-            self.call_exception_handler({"message": f"exception in callback {planned.callback}", "exception": error})
+        return process is None or process.admits(lambda: self._soon.append(planned))
 
     def create_task(self, coro: Any, **options: Any) -> "asyncio.Task[Any]":
         """Kept alive to the end: a killed process must not run its ``finally`` when it is collected as garbage."""
