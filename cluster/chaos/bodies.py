@@ -1,8 +1,11 @@
-"""The answers' bodies as a client reads them: what the judge needs, nothing else. It shares no code with the door."""
+"""The answers' bodies as a client reads them: what the judge needs, nothing else. It shares no code with the door.
+
+Here those of sessions.
+"""
 
 import msgspec
 
-from actors.domain.ids import ProductId, SessionId, parse_id, parse_time
+from actors.domain.ids import SessionId, parse_id, parse_time
 from cluster.replay.service import Answer
 from cluster.verdict.history import End
 
@@ -41,24 +44,6 @@ class _Sessions(msgspec.Struct):
     data: list[SessionData]
 
 
-class _ItemAttributes(msgspec.Struct):
-    product_id: str
-    total_playtime_seconds: int
-
-
-class _Item(msgspec.Struct):
-    attributes: _ItemAttributes
-
-
-class _Meta(msgspec.Struct):
-    stale_since: str | None = None
-
-
-class _Items(msgspec.Struct):
-    data: list[_Item]
-    meta: _Meta = msgspec.field(default_factory=_Meta)
-
-
 class _StatsAttributes(msgspec.Struct):
     total_playtime_seconds: int
 
@@ -73,7 +58,6 @@ class _Stats(msgspec.Struct):
 
 _session = msgspec.json.Decoder(_Session)
 _sessions = msgspec.json.Decoder(_Sessions)
-_items = msgspec.json.Decoder(_Items)
 _stats = msgspec.json.Decoder(_Stats)
 
 UNREADABLE = (ValueError, msgspec.DecodeError)
@@ -86,16 +70,6 @@ def session_of(answer: Answer) -> SessionData:
 
 def sessions_of(answer: Answer) -> list[SessionId]:
     return [session.session_id for session in _sessions.decode(answer.body).data]
-
-
-def totals_of(answer: Answer) -> dict[ProductId, int] | None:
-    """None if the page says of itself that it is stale: then it may lack what was acknowledged (promise 5)."""
-    page = _items.decode(answer.body)
-    if page.meta.stale_since is not None:
-        return None
-    return {
-        ProductId(parse_id(item.attributes.product_id)): item.attributes.total_playtime_seconds for item in page.data
-    }
 
 
 def total_of(answer: Answer) -> int:

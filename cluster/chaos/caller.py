@@ -32,6 +32,14 @@ class Request:
     target: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Heard(Answer):
+    """``sure``: it is the answer to the only attempt. Else an earlier one may have been done too, or be done yet: it
+    lies before a process that stands still."""
+
+    sure: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class Caller:
     """Shared by all clients of a run."""
@@ -41,21 +49,21 @@ class Caller:
     calls: Calls
     random: Random
 
-    async def ask(self, who: str, request: Request) -> Answer:
-        """Any answer but 429 and 503. ``Unanswered`` when patience is over."""
+    async def ask(self, who: str, request: Request, *, patience_s: float = PATIENCE_S) -> Heard:
+        """Any answer but 429 and 503. ``Unanswered`` when patience is over; with none at all after one attempt."""
         call = self.calls.begin(who, request.kind, request.target or request.path)
         try:
             while True:
                 answer, wait_s = await self._attempt(call, request)
                 if answer is not None:
                     return answer
-                if asyncio.get_running_loop().time() + wait_s > call.began + PATIENCE_S:
-                    raise Unanswered(f"{request.kind} {request.path} was not answered within {PATIENCE_S:.0f} s")
+                if asyncio.get_running_loop().time() + wait_s > call.began + patience_s:
+                    raise Unanswered(f"{request.kind} {request.path} was not answered within {patience_s:.0f} s")
                 await asyncio.sleep(wait_s)
         finally:
             self.calls.end(call)
 
-    async def _attempt(self, call: Call, request: Request) -> tuple[Answer | None, float]:
+    async def _attempt(self, call: Call, request: Request) -> tuple[Heard | None, float]:
         """The answer; or None, and how long to wait before the next attempt."""
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -69,7 +77,8 @@ class Caller:
                 timeout=aiohttp.ClientTimeout(total=ATTEMPT_S),
                 allow_redirects=False,
             ) as response:
-                answer = Answer(status=response.status, headers=response.headers, body=await response.read())
+                body = await response.read()
+                answer = Heard(status=response.status, headers=response.headers, body=body, sure=call.attempt == 0)
             if answer.status not in TRY_AGAIN:
                 said = answer.headers.get("Library-Accepted-At") or ""
                 self.calls.answered(call, str(answer.status), took_s=loop.time() - began, said=said)

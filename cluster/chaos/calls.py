@@ -31,8 +31,8 @@ class Answered(msgspec.Struct, frozen=True, omit_defaults=True):
     said: str = ""
 
 
-EVENTS_IN = frozenset({"purchase", "shown"})
-"""Calls whose answer comes by way of Kafka; all others are HTTP."""
+EVENTS_IN = frozenset({"purchase", "gift", "key", "refund", "shown"})
+"""Calls whose answer comes by way of Kafka; all others are HTTP or gRPC."""
 
 
 class Call:
@@ -49,8 +49,9 @@ class Call:
 
 
 class Met:
-    """What callers met since a moment. Of HTTP calls alone: ``longest_s`` of one that was answered, ``last_slow_at``
-    when the latest one was that had to wait. ``without_retry_after``: 503s that did not say when to come back."""
+    """What callers met since a moment. Of HTTP and gRPC calls alone: ``longest_s`` of one that was answered,
+    ``last_slow_at`` when the latest one was that had to wait. ``without_retry_after``: 503s that did not say when to
+    come back."""
 
     def __init__(self, began: float) -> None:
         self.began = began
@@ -135,7 +136,7 @@ class Calls:
         return self.met
 
     def longest_wait_s(self, *, events: bool = False) -> float:
-        """Of those that still wait for an HTTP answer, or for an event."""
+        """Of those that still wait for an answer, or for an event."""
         oldest = next(iter(self._waiting[events]), None)
         return 0.0 if oldest is None else self._loop.time() - oldest.began
 

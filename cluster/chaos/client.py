@@ -1,26 +1,25 @@
-"""One user of a run: buys, plays, looks, and believes nothing but answers.
+"""A user who plays nearly all the time, on one device or another, one session after the other.
 
-It plays nearly all the time, on one device or another, one session after the other. Now and then it leaves without a
-word, or another of its devices takes the session over; else a session of its may end by its own end alone, because it
-beats in time, or tries to.
+Now and then they leave without a word, or another of their devices takes the session over; else a session ends by its
+own end alone, because its client beats in time, or tries to. Beside it they buy, look, keep their library in order and
+bring what they played offline.
 """
 
 import asyncio
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from random import Random
-from typing import NoReturn
-from uuid import UUID
 
-from actors.domain.ids import ProductId, SessionId, UserId, format_id, parse_id, parse_time
-from cluster.chaos.bodies import UNREADABLE, session_of, sessions_of, total_of, totals_of
-from cluster.chaos.caller import Caller, Request, Unanswered
-from cluster.chaos.calls import Calls
-from cluster.chaos.shop import Shop
-from cluster.replay.plan import Order
+from actors.domain.ids import SECOND, Micros, ProductId, SessionId, format_id, parse_id, parse_time
+from cluster.chaos.batch_bodies import Counted
+from cluster.chaos.bodies import UNREADABLE, session_of, sessions_of
+from cluster.chaos.caller import Unanswered
+from cluster.chaos.curator import Curator
+from cluster.chaos.game_server import GameServer
+from cluster.chaos.looks import Looks
+from cluster.chaos.luggage import Luggage
+from cluster.chaos.shop import Paper, now_text
+from cluster.chaos.user import Misbehaved, User
 from cluster.replay.service import Answer, error_code
-from cluster.verdict.history import History, Told
+from cluster.verdict.history import Told
 
 MOST_PRODUCTS = 8
 SHOWN_POLL_S = 0.5
@@ -29,60 +28,27 @@ TOO_MANY_PAUSE_S = 3.0
 DEVICES = ("deck", "desktop")
 
 
-class Misbehaved(Exception):
-    """The service gave an answer that no client of this kind should get; it is written down already."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pace:
-    """``rate``: of the service's clock. ``timeout_s``: service time of silence after which a session may end. The
-    shares are of sessions or beats; ``beats`` is how long a session is, on average."""
-
-    rate: float
-    timeout_s: float
-    beats: float = 12.0
-    left_share: float = 0.08
-    taken_over_share: float = 0.08
-    looks_share: float = 0.1
-    repeated_share: float = 0.03
-    buys_share: float = 0.15
-
-    @property
-    def excused_after_s(self) -> float:
-        """Real seconds without an attempt after which a time-out is the client's own fault."""
-        return 0.5 * self.timeout_s / self.rate
-
-
 class Client:
-    """``live`` until ``stop`` is set, or something is wrong; then see ``history``."""
+    """``live`` until the run stops, or something is wrong; then see ``history``. ``server``: through which it beats;
+    None for whoever beats alone."""
 
-    def __init__(
-        self,
-        number: int,
-        *,
-        token: str,
-        caller: Caller,
-        shop: Shop,
-        calls: Calls,
-        pace: Pace,
-        stop: asyncio.Event,
-        random: Random,
-        user_id: UserId,
-    ) -> None:
-        self.name = f"user {number}"
-        self.history = History(user_id=user_id, name=f"{self.name} ({format_id(user_id)})", now=calls.now)
+    def __init__(self, user: User, server: GameServer | None) -> None:
+        self.user = user
+        self.name = user.name
+        self.history = user.history
+        self.pace = user.around.pace
         self.playing: Told | None = None
         self.beats = 0
         self.sessions = 0
         self.late = 0
-        self._user = format_id(user_id)
-        self._headers = {"Authorization": f"Bearer {token}"}
-        self._caller = caller
-        self._shop = shop
-        self._calls = calls
-        self.pace = pace
-        self._stop = stop
-        self._random = random
+        self._server = server
+        self._looks = Looks(user)
+        self._curator = Curator(user)
+        self._curates = user.happens(self.pace.curators_share)
+        self._luggage = Luggage(user)
+        self._calls = user.around.calls
+        self._stop = user.around.stop
+        self._random = user.random
         self._device = DEVICES[0]
         self._interval_s = 60.0
         self._alive_at = 0.0
@@ -94,13 +60,14 @@ class Client:
             while not self._stop.is_set():
                 told = await self._start(self._random.choice(self.history.products))
                 if told is None:  # it left too many sessions without a word: they time out
-                    await self._sleep_until(asyncio.get_running_loop().time() + TOO_MANY_PAUSE_S)
+                    await self.user.rest(TOO_MANY_PAUSE_S)
                     continue
                 self.playing = told
                 await self._play(told)
                 self.playing = None
-                await self._look()
-                if self._random.random() < self.pace.buys_share and len(self.history.products) < MOST_PRODUCTS:
+                await self._looks.items()
+                await self._looks.statistics()
+                if self.user.happens(self.pace.buys_share) and len(self.history.products) < MOST_PRODUCTS:
                     await self._buy()
         except Unanswered as nobody:
             self.history.wrong(str(nobody))
@@ -110,27 +77,33 @@ class Client:
             self.history.wrong(f"an answer is unreadable: {unreadable}")
 
     async def look_at_the_end(self) -> None:
-        """The last listing, when everything is at rest."""
+        """The categories and the last listing, when everything is at rest."""
         try:
-            self.history.final_totals = await self._totals()
+            await self._looks.categories()
+            self.history.final_totals = await self._looks.items()
         except (Unanswered, Misbehaved, *UNREADABLE) as failed:
             self.history.wrong(f"the last listing failed: {failed}")
 
     async def _buy(self) -> None:
         products = [ProductId(self._random.randbytes(16)) for _ in range(self._random.randint(1, 2))]
-        order = Order(
-            order_id=str(UUID(bytes=self._random.randbytes(16), version=4)),
-            event_id=str(UUID(bytes=self._random.randbytes(16), version=4)),
+        paper = Paper(
+            kind="purchase",
+            user_id=self.user.text,
+            order_id=self.user.new_uuid(),
+            event_id=self.user.new_uuid(),
             product_ids=tuple(format_id(product) for product in products),
-            sent_twice=False,
+            at=now_text(),
         )
-        call = self._calls.begin(self.name, "shown", order.order_id)
+        for product in products:
+            self.history.shelf.will_own(product, True)
+        call = self._calls.begin(self.name, "shown", paper.order_id)
         try:
-            await self._shop.sell(self.name, self._user, order)
-            while not set(products) <= (await self._totals() or {}).keys():
+            await self.user.around.shop.hand_in(self.name, paper)
+            while not self.history.shelf.arrived.issuperset(products):
                 if asyncio.get_running_loop().time() > call.began + SHOWN_PATIENCE_S:
-                    raise Unanswered(f"purchase {order.order_id} did not show within {SHOWN_PATIENCE_S:.0f} s")
+                    raise Unanswered(f"purchase {paper.order_id} did not show within {SHOWN_PATIENCE_S:.0f} s")
                 await asyncio.sleep(SHOWN_POLL_S)
+                await self._looks.items()
             self._calls.answered(call, "shown", took_s=0.0)
         finally:
             self._calls.end(call)
@@ -140,27 +113,17 @@ class Client:
         """None while too many sessions are live."""
         loop = asyncio.get_running_loop()
         attributes = {"product_id": format_id(product), "device_id": self._device, "platform": "pc"}
-        body = json.dumps({"data": {"type": "playtimeSessionStart", "attributes": attributes}}).encode()
-        key = str(UUID(bytes=self._random.randbytes(16), version=4))
-        headers = {**self._headers, "Content-Type": "application/json", "Idempotency-Key": key}
+        data = {"type": "playtimeSessionStart", "attributes": attributes}
         self.history.starts += 1
         self.history.other_device_starts(product, self._device)
         began = loop.time()
-        request = Request(
-            kind="start",
-            method="POST",
-            path="/playtime/sessions/start",
-            headers=headers,
-            body=body,
-            target=format_id(product),
-        )
-        answer = await self._caller.ask(self.name, request)
+        answer = await self.user.post("start", "/playtime/sessions/start", data, target=format_id(product))
         if answer.status == 422 and error_code(answer) == "LIVE_SESSION_LIMIT_REACHED":
             return None
         if answer.status not in (200, 201):
-            self._refuse("start", answer)
+            self.user.refuse("start", answer)
         self._alive_at = loop.time()
-        self._interval_s = self._next_beat(answer)
+        self._interval_s = _next_beat(answer)
         session = session_of(answer)
         self.sessions += 1
         told = self.history.started(
@@ -176,11 +139,17 @@ class Client:
     async def _play(self, told: Told) -> None:
         while self._random.random() > 1 / self.pace.beats and not self._stop.is_set():
             due = self._alive_at + self._interval_s / self.pace.rate * self._random.uniform(0.9, 1.0)
-            await self._sleep_until(due)
+            await self.user.rest(due - asyncio.get_running_loop().time())
+            if self.user.happens(self.pace.brings_share):
+                await self._luggage.bring(told, self._surely_past(told))
             if not await self._beat(told):
                 return
-            if self._random.random() < self.pace.looks_share:
+            if self.user.happens(self.pace.looks_share):
                 await self._look(told)
+            if self._curates and self.user.happens(self.pace.curates_share):
+                await self._curator.act()
+            if self.user.happens(self.pace.asks_share):
+                await self._looks.access(self._random.choice(self.history.products))
         chance = self._random.random()
         if chance < self.pace.left_share:
             told.may_have_ended = True
@@ -188,6 +157,11 @@ class Client:
             await self._take_over(told)
         else:
             await self._end(told)
+
+    def _surely_past(self, told: Told) -> Micros:
+        """A moment of the service's time after the last beat, which its clock has passed."""
+        since_s = 0.5 * (asyncio.get_running_loop().time() - self._alive_at) * self.pace.rate
+        return Micros(told.last_accepted + int(since_s * SECOND))
 
     async def _take_over(self, told: Told) -> None:
         """Another device starts the same product: the session ends there, and the old device hears of it."""
@@ -203,75 +177,59 @@ class Client:
 
     async def _beat(self, told: Told) -> bool:
         """False when the session is over."""
-        path = f"/playtime/sessions/{format_id(told.session_id)}/heartbeat"
         self._was_late = asyncio.get_running_loop().time() - self._alive_at > self.pace.excused_after_s
-        times = 2 if self._random.random() < self.pace.repeated_share else 1
+        times = 2 if self.user.happens(self.pace.repeated_share) else 1
         for _ in range(times):
-            answer = await self._post("beat", path)
-            if answer.status == 409 and error_code(answer) == "SESSION_ENDED":
+            counted = await (self._beat_alone(told) if self._server is None else self._beat_with_others(told))
+            if counted is None:
                 self._excuse(told)
                 self.history.beat_refused_as_ended(told)
                 return False
-            if answer.status != 204:
-                self._refuse("beat", answer)
-            self.history.beat_counted(told, parse_time(answer.headers.get("Library-Accepted-At") or ""))
-            self._interval_s = self._next_beat(answer)
+            self.history.beat_counted(told, counted.accepted_at)
+            self._interval_s = counted.next_beat_s
             self._alive_at = asyncio.get_running_loop().time()
             self.beats += 1
         return True
 
+    async def _beat_alone(self, told: Told) -> Counted | None:
+        answer = await self.user.ask("beat", "POST", f"/playtime/sessions/{format_id(told.session_id)}/heartbeat")
+        if answer.status == 409 and error_code(answer) == "SESSION_ENDED":
+            return None
+        if answer.status != 204:
+            self.user.refuse("beat", answer)
+        return Counted(parse_time(answer.headers.get("Library-Accepted-At") or ""), _next_beat(answer))
+
+    async def _beat_with_others(self, told: Told) -> Counted | None:
+        assert self._server is not None, "asked for by those alone who have one"
+        said = await self._server.beat(self.name, self.history.user_id, told.session_id, self._random)
+        if isinstance(said, str) and said != "SESSION_ENDED":
+            self.history.wrong(f"a heartbeat among many was answered {said}")
+            raise Misbehaved("beats")
+        return None if isinstance(said, str) else said
+
     async def _end(self, told: Told) -> None:
         path = f"/playtime/sessions/{format_id(told.session_id)}/end"
         self._was_late = asyncio.get_running_loop().time() - self._alive_at > self.pace.excused_after_s
-        for _ in range(2 if self._random.random() < self.pace.repeated_share else 1):
-            answer = await self._post("end", path)
+        for _ in range(2 if self.user.happens(self.pace.repeated_share) else 1):
+            keyed = self.user.happens(self.pace.keyed_share)
+            answer = await (self.user.post("end", path) if keyed else self.user.ask("end", "POST", path))
             if answer.status != 200:
-                self._refuse("end", answer)
+                self.user.refuse("end", answer)
             end = session_of(answer).end
             if end.reason == "timeout":
                 self._excuse(told)
             self.history.end_answered(told, end)
 
-    async def _look(self, told: Told | None = None) -> None:
+    async def _look(self, told: Told) -> None:
         """Reads are never older than what was acknowledged before (promise 5)."""
+        await self._looks.items()
         known = self.history.before_reading()
-        if (totals := await self._totals()) is not None:
-            self.history.saw_items(known, totals)
-        if told is None:
-            answer = await self._get("stats", "/playtime/stats")
-            self.history.saw_total(known, total_of(answer))
-            return
-        answer = await self._get("active", "/playtime/sessions/active")
-        shown: Mapping[SessionId, None] = dict.fromkeys(sessions_of(answer))
+        shown: Mapping[SessionId, None] = dict.fromkeys(
+            sessions_of(await self.user.get("active", "/playtime/sessions/active"))
+        )
         if told.session_id not in shown:
             self._excuse(told)
         self.history.saw_live(known, shown, told)
-
-    async def _totals(self) -> dict[ProductId, int] | None:
-        """None of a stale page."""
-        return totals_of(await self._get("items", "/items?limit=100"))
-
-    async def _post(self, kind: str, path: str) -> Answer:
-        request = Request(kind=kind, method="POST", path=path, headers=self._headers)
-        return await self._caller.ask(self.name, request)
-
-    async def _get(self, kind: str, path: str) -> Answer:
-        """Only 200 is an answer."""
-        request = Request(kind=kind, method="GET", path=path, headers=self._headers)
-        answer = await self._caller.ask(self.name, request)
-        if answer.status != 200:
-            self._refuse(kind, answer)
-        return answer
-
-    async def _sleep_until(self, moment: float) -> None:
-        """Or until the run ends."""
-        wait_s = moment - asyncio.get_running_loop().time()
-        if wait_s > 0:
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._stop.wait()
-            except TimeoutError:
-                return
 
     def _excuse(self, told: Told) -> None:
         """A client that was too busy to beat in time has no claim to its session."""
@@ -279,9 +237,6 @@ class Client:
             told.may_have_ended = True
             self.late += 1
 
-    def _next_beat(self, answer: Answer) -> float:
-        return float(answer.headers.get("Library-Next-Heartbeat-Seconds") or "")
 
-    def _refuse(self, what: str, answer: Answer) -> NoReturn:
-        self.history.wrong(f"{what} was answered {answer.status}: {answer.body[:300].decode(errors='replace')}")
-        raise Misbehaved(what)
+def _next_beat(answer: Answer) -> float:
+    return float(answer.headers.get("Library-Next-Heartbeat-Seconds") or "")

@@ -8,17 +8,22 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from actors.domain.ids import ItemId, ProductId, SessionId, UserId, from_datetime
-from cluster.verdict.found import Found, FoundItem, FoundSession
+from actors.domain.ids import CategoryId, ItemId, ProductId, SessionId, UserId, from_datetime
+from cluster.verdict.found import Found, FoundCategory, FoundItem, FoundSession
 from cluster.verdict.history import End
 from persistence.kafka.connection import KAFKA_ERRORS, KafkaConnection
 
 READ_TIMEOUT_S = 120.0
 POLL_S = 1.0
 
-ITEMS = "select id, user_id, product_id, total_playtime_seconds from user_library_items"
+ITEMS = """
+select id, user_id, product_id, total_playtime_seconds, is_hidden, user_rating, user_defined_categories
+  from user_library_items
+"""
+CATEGORIES = "select id, user_id, name from user_game_categories"
 SESSIONS = """
-select id, user_id, product_id, device_id, start_time, last_heartbeat_at, end_time, duration_seconds, end_reason
+select id, user_id, product_id, device_id, start_time, last_heartbeat_at, end_time, duration_seconds, end_reason,
+       client_session_id, counted_elsewhere
   from playtime_sessions
 """
 LEFT = """
@@ -67,6 +72,7 @@ class Evidence:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 items = await connection.fetch(ITEMS)
                 sessions = await connection.fetch(SESSIONS)
+                categories = await connection.fetch(CATEGORIES)
         finally:
             await connection.close(timeout=10.0)
         return Found(
@@ -75,6 +81,7 @@ class Evidence:
             events=await self._read(self._events),
             left=[f"not at rest: {count} in {name}" for name, count in left.items() if count and name != "live"],
             dead_letters=len(await self._read(self._dead_letters)),
+            categories=[_category(row) for row in categories],
         )
 
     async def _unread(self) -> int:
@@ -136,6 +143,17 @@ def _item(row: Any) -> FoundItem:
         user_id=UserId(row["user_id"].bytes),
         product_id=ProductId(row["product_id"].bytes),
         total_playtime_s=row["total_playtime_seconds"],
+        shown={
+            "is_hidden": row["is_hidden"],
+            "user_rating": row["user_rating"],
+            "category_ids": [str(category_id) for category_id in row["user_defined_categories"] or ()],
+        },
+    )
+
+
+def _category(row: Any) -> FoundCategory:
+    return FoundCategory(
+        category_id=CategoryId(row["id"].bytes), user_id=UserId(row["user_id"].bytes), name=row["name"]
     )
 
 
@@ -143,6 +161,8 @@ def _session(row: Any) -> FoundSession:
     end = None
     if row["end_time"] is not None:
         end = End(ended_at=from_datetime(row["end_time"]), duration_s=row["duration_seconds"], reason=row["end_reason"])
+    times = row["counted_elsewhere"] or ()
+    elsewhere = zip(times[::2], times[1::2], strict=True)
     return FoundSession(
         session_id=SessionId(row["id"].bytes),
         user_id=UserId(row["user_id"].bytes),
@@ -151,4 +171,6 @@ def _session(row: Any) -> FoundSession:
         started_at=from_datetime(row["start_time"]),
         last_heartbeat_at=from_datetime(row["last_heartbeat_at"]),
         end=end,
+        offline=row["client_session_id"] is not None,
+        counted_elsewhere=tuple((from_datetime(begin), from_datetime(end)) for begin, end in elsewhere),
     )

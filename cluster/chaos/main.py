@@ -19,7 +19,8 @@ from cluster.chaos.disk import CannotMount, mount_for_postgres
 from cluster.chaos.faults import KINDS, fault
 from cluster.chaos.report import line, print_verdict
 from cluster.chaos.running import ServiceFailed
-from cluster.chaos.trial import Injected, Options, Trial, Verdict
+from cluster.chaos.set_up import Options
+from cluster.chaos.trial import Injected, Trial, Verdict
 
 PAUSE_S = (2.0, 6.0)
 STATUS_EVERY_S = 30.0

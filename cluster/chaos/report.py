@@ -55,6 +55,8 @@ def print_verdict(console: Console, verdict: Verdict, injected: Sequence[Injecte
         f"{verdict.beats:,} heartbeats acknowledged, {verdict.events:,} events published; "
         f"{verdict.excused} sessions excused because their client was late"
     )
+    answered = sorted(verdict.met.answered.items(), key=lambda one: -one[1])
+    console.print(f"answered: {', '.join(f'{count:,} × {kind}' for kind, count in answered)}", highlight=False)
     if not verdict.violations:
         console.print("[bold green]Every promise was kept.[/]")
         return

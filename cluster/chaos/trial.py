@@ -1,36 +1,20 @@
-"""A trial: the service on its own servers behind our proxies, a crowd of clients, faults, and a verdict.
-
-The only place of this package where things are put together.
-"""
+"""A trial: the service on its own servers behind our proxies, a crowd of clients, faults, and a verdict."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from random import Random
 from typing import Self
-from urllib.parse import urlsplit, urlunsplit
 
-from cluster.chaos import links
-from cluster.chaos.caller import Caller
 from cluster.chaos.calls import Calls, Met
-from cluster.chaos.client import Pace
 from cluster.chaos.crowd import Crowd
-from cluster.chaos.disk import SmallDisk
 from cluster.chaos.evidence import CANNOT_READ, Evidence
 from cluster.chaos.faults import Fault
-from cluster.chaos.proxies import KAFKA, POSTGRES, Proxies, link
 from cluster.chaos.running import RunningLibrary, ServiceFailed
-from cluster.chaos.shop import open_shop
+from cluster.chaos.set_up import Options, evidence_of, open_crowd, set_up
 from cluster.chaos.stage import Stage
-from cluster.demo import make_token
-from cluster.replay.service import http_session
-from cluster.settings import Settings
 from cluster.verdict.checker import violations
-from cluster.wiring import values
-from persistence.kafka.connection import KafkaConnection
-from persistence.postgres.migrate import migrate
 
 HOSTS = 2
 DOORS = 2
@@ -42,20 +26,6 @@ QUIET_S = 3.0
 EVENT_SLOW_S = 10.0
 OUTBOX_SMALL = 500
 POLL_S = 0.25
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """``rate``: of the service's clock. ``no_disk`` says why there is no ``disk``."""
-
-    directory: Path
-    seed: int
-    sessions: int
-    outage_s: float
-    rate: float
-    beat_every_s: int
-    disk: SmallDisk | None = None
-    no_disk: str = "not asked for"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,25 +89,11 @@ class Trial:
             leaving.push_async_callback(asyncio.to_thread, library.destroy)
             leaving.push(lambda kind, _error, _traceback: rescue() if kind is not None else None)
             say("starting Postgres, Kafka, Ray and the service")
-            stage = await _set_up(options, library, random, leaving)
+            stage = await set_up(options, library, HOSTS, random, leaving)
             calls = leaving.enter_context(Calls(options.directory / "history.jsonl"))
             watching = asyncio.create_task(calls.watch_fitness())
             leaving.callback(watching.cancel)
-            settings = library.settings()
-            http = await leaving.enter_async_context(http_session(connections=0))
-            kafka = _direct_kafka(library, settings)
-            shop = await leaving.enter_async_context(
-                open_shop(kafka, settings.kafka.topic_purchases, calls, Random(random.random()))
-            )
-            crowd = Crowd(
-                sessions=options.sessions,
-                caller=Caller(http=http, base_url=library.url, calls=calls, random=Random(random.random())),
-                shop=shop,
-                calls=calls,
-                pace=Pace(rate=options.rate, timeout_s=settings.playtime_tracking.session_timeout_inactive_seconds),
-                random=random,
-                token=lambda user_id: make_token(settings, user_id),
-            )
+            crowd = await open_crowd(options, library, calls, random, leaving)
             leaving.push_async_callback(crowd.abandon)
             trial = cls(options, stage, crowd, calls, evidence_of(library))
             say(f"{len(crowd.clients):,} users buy a game and begin to play")
@@ -203,7 +159,7 @@ class Trial:
             verdict.violations.append(f"the tables or topics cannot be read: {failed}")
         else:
             verdict.events = len(found.events)
-            verdict.violations += violations([client.history for client in self.crowd.clients], found)
+            verdict.violations += violations(self.crowd.histories, found)
         return verdict
 
     def _answered(self, met: Met, over: float) -> bool:
@@ -254,56 +210,3 @@ class Trial:
             raise ServiceFailed(f"`library run` has ended:\n{self.stage.library.log_tail()}")
         if self._loop.time() > give_up_at:
             raise ServiceFailed(problem)
-
-
-async def _set_up(options: Options, library: RunningLibrary, random: Random, leaving: AsyncExitStack) -> Stage:
-    """Servers first, then the proxies, then the service that knows only these."""
-    stack = library.stack
-    proxies = await Proxies.start(HOSTS)
-    leaving.push_async_callback(proxies.close)
-    await asyncio.to_thread(stack.kafka.behind_proxy, proxies.ports[KAFKA])
-    await asyncio.to_thread(stack.up, ["postgres", "kafka"])
-    dsn = stack.postgres.dsn()
-    proxies.lead_to(
-        dsn=dsn,
-        postgres=("127.0.0.1", urlsplit(dsn).port or 0),
-        kafka=("127.0.0.1", stack.kafka.proxied_port),
-    )
-    await migrate(dsn)
-    await links.install(dsn, {number: proxies.ports[link(number)] for number in range(HOSTS)})
-    await asyncio.to_thread(
-        lambda: library.start(
-            POSTGRES_DSN=_through(dsn, proxies.ports[POSTGRES]), KAFKA_BROKERS=f"127.0.0.1:{proxies.ports[KAFKA]}"
-        )
-    )
-    return Stage(
-        library=library,
-        proxies=proxies,
-        disk=options.disk,
-        no_disk=options.no_disk,
-        random=Random(random.random()),
-        outage_s=options.outage_s,
-    )
-
-
-def _through(dsn: str, port: int) -> str:
-    """The DSN with another port."""
-    parts = urlsplit(dsn)
-    return urlunsplit(parts._replace(netloc=f"{parts.username}:{parts.password}@{parts.hostname}:{port}"))
-
-
-def _direct_kafka(library: RunningLibrary, settings: Settings) -> KafkaConnection:
-    return replace(values.kafka_connection(settings), brokers=library.stack.kafka.address())
-
-
-def evidence_of(library: RunningLibrary) -> Evidence:
-    """Of a service that runs."""
-    settings = library.settings()
-    return Evidence(
-        library.stack.postgres.dsn(),
-        _direct_kafka(library, settings),
-        events=settings.kafka.topic_library_events,
-        dead_letters=settings.kafka.topic_dead_letters,
-        group=settings.kafka.consumer_group,
-        consumed=[topic.name for topic in values.consumed_topics(settings)],
-    )

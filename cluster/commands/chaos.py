@@ -62,11 +62,13 @@ def chaos(show_list: bool, directory: Path | None, keep: Path, only: tuple[str, 
     """Break the service in every way there is, and check that it keeps its promises.
 
     Starts a service with servers of its own (a running one is not touched) behind proxies of its own, and clients that
-    keep SESSIONS sessions alive over HTTP and buy games over Kafka. Then it kills, freezes, cuts, slows, fills and
-    restarts one part after another, and says how long callers had to wait. In the end every client leaves, everything
-    comes to rest, and all that was ever answered is held against the tables and the topic: nothing acknowledged is
-    lost, nothing is doubled, every total is exact, no read was older than an acknowledged write, every event is out
-    once and in order, and no session ended but by the rule.
+    keep SESSIONS sessions alive over HTTP, alone or through game servers. Beside it they buy, keep their libraries in
+    order and bring what they played offline; traders buy, are given and return games over Kafka, and the platform asks
+    over gRPC whether they may play. Then it kills, freezes, cuts, slows, fills and restarts one part after another, and
+    says how long callers had to wait. In the end every client leaves, everything comes to rest, and all that was ever
+    answered is held against the tables and the topic: nothing acknowledged is lost, nothing is doubled, every total is
+    exact, online and offline, no read was older than an acknowledged write, every event is out once and in order, and
+    no session ended but by the rule.
 
     Needs about 3 GiB of memory and two cores. Ctrl-C ends the faults early; what happened is judged all the same. As
     root it also fills Postgres' disk, a small one that it mounts for itself.
@@ -78,7 +80,7 @@ def chaos(show_list: bool, directory: Path | None, keep: Path, only: tuple[str, 
     from cluster.chaos.faults import KINDS
     from cluster.chaos.main import Plan, run
     from cluster.chaos.report import print_kinds
-    from cluster.chaos.trial import Options
+    from cluster.chaos.set_up import Options
 
     console = Console()
     if show_list:

@@ -86,10 +86,11 @@ class Shelf(Struct, kw_only=True, eq=False):
 
     def saw_access(self, product_id: ProductId, has_access: bool) -> Iterator[str]:
         """Whether the user may play: never again what it was before, once it was as it will be."""
-        if self.owned.get(product_id, False) == has_access:
-            self.arrived.add(product_id)
-        elif product_id in self.arrived or product_id not in self.owned:
+        expected = self.owned.get(product_id, False)
+        if expected != has_access and (product_id in self.arrived or product_id not in self.owned):
             yield "access is granted that nobody gave" if has_access else "access is denied that was acknowledged"
+        elif expected == has_access and product_id in self.owned:
+            self.arrived.add(product_id)
 
     def saw_item(self, item_id: ItemId, shown: Kept) -> Iterator[str]:
         expected = self.kept.get(item_id)
@@ -103,6 +104,8 @@ class Shelf(Struct, kw_only=True, eq=False):
         shown = set()
         for item in items:
             shown.add(item.product_id)
+            if item.item_id not in self.changes:
+                self.kept.setdefault(item.item_id, Kept())
             yield from self.saw_item(item.item_id, item.kept)
             if self.item_ids.setdefault(item.product_id, item.item_id) != item.item_id:
                 yield "a product's item is another one than before"

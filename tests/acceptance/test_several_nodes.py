@@ -20,7 +20,7 @@ import pytest
 import pytest_asyncio
 
 from actors.fleet.ports import SILENT_S
-from cluster.chaos.trial import evidence_of
+from cluster.chaos.set_up import evidence_of
 from cluster.dev.ray_node import RayNode
 from cluster.verdict.checker import violations
 from tests.support import events

@@ -1,7 +1,7 @@
 """The judge of a library, fed with histories in which something is lost, doubled, undone or told wrongly."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -109,7 +109,7 @@ def seen(item_id: ItemId = ITEM, product_id: ProductId = PRODUCT, **kept: Any) -
     return SeenItem(item_id=item_id, product_id=product_id, kept=Kept(**{"is_hidden": True, "user_rating": 5, **kept}))
 
 
-CONTRADICTIONS: dict[str, Callable[[Shelf], object]] = {
+CONTRADICTIONS: dict[str, Callable[[Shelf], Iterable[str]]] = {
     "does not show an acknowledged change": lambda s: s.saw_item(ITEM, Kept()),
     "in a category that was deleted": lambda s: s.saw_item(OTHER_ITEM, Kept(category_ids=(WORST,))),
     "does not show the categories": lambda s: s.saw_categories({BEST: "best", WORST: "worst"}),
@@ -130,8 +130,8 @@ def test_an_answer_that_is_older_than_an_acknowledged_change_is_named(named: str
     """Promise 5, R-RPC-1: at the moment it is given."""
     history, _ = curated()
     assert history.violations == []
-    (wrong,) = list(CONTRADICTIONS[named](history.shelf))  # type: ignore[call-overload]
-    assert named in wrong
+    wrong = list(CONTRADICTIONS[named](history.shelf))
+    assert any(named in one for one in wrong), wrong
 
 
 def test_an_answer_while_something_is_on_its_way_may_show_either() -> None:
