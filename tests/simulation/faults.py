@@ -138,7 +138,11 @@ class Trouble:
         former.thaw()
 
     async def _kafka_away(self) -> None:
+        """Now and then shards move meanwhile, so that events of two owners of a shard wait beside each other."""
         self._world.kafka_away = True
+        if self._random.random() < 0.3:
+            await self._scale()
+            await asyncio.sleep(4.0)
         await asyncio.sleep(self._random.uniform(1.0, 4.0))
         self._world.kafka_away = False
 
@@ -187,7 +191,8 @@ class Trouble:
         self._world.database.clock.step(int(seconds * SECOND))
 
     async def _scale(self) -> None:
-        await self._world.scale(self._random.randint(1, 3))
+        wanted = self._world.database.tables.wanted_hosts
+        await self._world.scale(self._random.choice([count for count in (1, 2, 3) if count != wanted]))
 
     def _course(self, operation: Operation) -> Course:
         weather, fates = self._weather, self._fates

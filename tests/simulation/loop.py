@@ -6,16 +6,17 @@ what a schedule costs is the turning of the loop: handles are small, timers stan
 
 import asyncio
 import contextlib
-import contextvars
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 
 from msgspec import Struct
 
 from tests.simulation.network import Network
-from tests.simulation.processes import current_process
+from tests.simulation.processes import PROCESS
 
 
 class Deadlocked(Exception):
@@ -27,7 +28,7 @@ class Planned(Struct, eq=False):
 
     callback: Callable[..., Any] | None
     args: tuple[Any, ...]
-    context: contextvars.Context
+    context: Context
     at: float
 
     def cancel(self) -> None:
@@ -60,21 +61,24 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self._now
 
     def call_soon(  # type: ignore[override]
-        self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+        self, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Planned:
-        planned = Planned(callback, args, contextvars.copy_context() if context is None else context, self._now)
+        planned = Planned(callback, args, copy_context() if context is None else context, self._now)
         self._soon.append(planned)
         return planned
 
     def call_later(  # type: ignore[override]
-        self, delay: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Planned:
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        planned = Planned(callback, args, copy_context() if context is None else context, self._now + delay)
+        self._planned += 1
+        heappush(self._later, (planned.at, self._planned, planned))
+        return planned
 
     def call_at(  # type: ignore[override]
-        self, when: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
     ) -> Planned:
-        planned = Planned(callback, args, contextvars.copy_context() if context is None else context, when)
+        planned = Planned(callback, args, copy_context() if context is None else context, when)
         self._planned += 1
         heappush(self._later, (when, self._planned, planned))
         return planned
@@ -92,7 +96,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
             soon.append(heappop(later)[2])
         for _ in range(len(soon)):
             planned = soon.popleft()
-            if planned.callback is None or not self._may_run(planned):
+            if planned.callback is None:
+                continue
+            process = planned.context.get(PROCESS)
+            if process is not None and process.halted:
+                process.miss(partial(soon.append, planned))
                 continue
             try:
                 planned.context.run(planned.callback, *planned.args)
@@ -100,11 +108,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 raise
             except BaseException as error:  # noqa: BLE001 - as asyncio's loop does
                 self.call_exception_handler({"message": f"exception in {planned.callback}", "exception": error})
-
-    def _may_run(self, planned: Planned) -> bool:
-        """Not for a process that was killed; what a frozen one misses waits until it is thawed."""
-        process = current_process(planned.context)
-        return process is None or process.admits(lambda: self._soon.append(planned))
 
     def create_task(self, coro: Any, **options: Any) -> "asyncio.Task[Any]":
         """Kept alive to the end: a killed process must not run its ``finally`` when it is collected as garbage."""

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-_current: contextvars.ContextVar["Process | None"] = contextvars.ContextVar("process", default=None)
+PROCESS: contextvars.ContextVar["Process | None"] = contextvars.ContextVar("process", default=None)
 
 
 class Process:
@@ -21,10 +21,11 @@ class Process:
         self.name = name
         self.killed = False
         self.frozen = False
+        self.halted = False
         self.on_end: list[Callable[[], None]] = []
         self._missed: list[Callable[[], None]] = []
         self.context = contextvars.copy_context()
-        self.context.run(_current.set, self)
+        self.context.run(PROCESS.set, self)
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Runs it as this process."""
@@ -32,38 +33,28 @@ class Process:
 
     def kill(self) -> None:
         """Its sockets break; nothing else of it is heard again."""
-        self.killed = True
+        self.killed = self.halted = True
         self._missed.clear()
         for end in self.on_end:
             end()
         self.on_end.clear()
 
     def freeze(self) -> None:
-        self.frozen = True
+        self.frozen = self.halted = True
 
     def thaw(self) -> None:
         self.frozen = False
+        self.halted = self.killed
         missed, self._missed = self._missed, []
         for reschedule in missed:
             reschedule()
 
-    def admits(self, reschedule: Callable[[], None]) -> bool:
-        """Whether a callback of this process may run now; a frozen process keeps it for later."""
-        if self.killed:
-            return False
-        if self.frozen:
+    def miss(self, reschedule: Callable[[], None]) -> None:
+        """A callback that is due while the process is halted: a frozen one keeps it for later."""
+        if not self.killed:
             self._missed.append(reschedule)
-            return False
-        return True
 
 
 def current_process(context: contextvars.Context | None = None) -> Process | None:
     """The process that a context (else the running one) belongs to; None for the world outside."""
-    return _current.get() if context is None else context.get(_current)
-
-
-def outside(context: contextvars.Context) -> contextvars.Context:
-    """A copy of a context that belongs to no process: what is started in it survives whoever started it."""
-    copy = context.copy()
-    copy.run(_current.set, None)
-    return copy
+    return PROCESS.get() if context is None else context.get(PROCESS)
