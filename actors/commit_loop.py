@@ -120,6 +120,7 @@ class CommitLoop:
             probing = self._refusing or self._loop_time() - self._proved_at >= IDLE_FENCE_CHECK_S
             batch = self._decider.decide(commands)
             if not batch.answers and not probing:
+                await asyncio.sleep(0)  # shards that were loaded together are begun one a turn: links are read between
                 continue
             self._in_flight, self._decided_at = True, batch.now
             try:
