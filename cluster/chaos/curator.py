@@ -94,7 +94,9 @@ class Curator:
         self._shelf.category_sent()
         name = f"Категория {self._shelf.categories_wanted}"
         data = {"type": "userCategoryCreation", "attributes": {"name": name}}
-        answer = await self._user.post("category", "/categories", data)
+        answer = await self._user.post(
+            "category", "/categories", data, again_share=self._user.around.pace.rare_repeated_share
+        )
         if answer.status != 201:
             self._user.refuse("a new category", answer)
         self._named(answer, name)

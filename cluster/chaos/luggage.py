@@ -68,8 +68,9 @@ class Luggage:
 
     async def _send(self, data: list[dict[str, Any]]) -> Answer:
         path = "/playtime/sessions/offline"
-        if self._user.happens(self._user.around.pace.keyed_share):
-            return await self._user.post("offline", path, data)
+        pace = self._user.around.pace
+        if self._user.happens(pace.keyed_share):
+            return await self._user.post("offline", path, data, again_share=pace.rare_repeated_share)
         return await self._user.ask("offline", "POST", path, data)
 
     def _first(self, told: Told) -> Micros:

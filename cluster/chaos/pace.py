@@ -17,6 +17,7 @@ class Pace:
     taken_over_share: float = 0.08
     looks_share: float = 0.1
     repeated_share: float = 0.03
+    rare_repeated_share: float = 0.3
     buys_share: float = 0.15
     keyed_share: float = 0.3
     curators_share: float = 0.12

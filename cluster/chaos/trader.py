@@ -23,6 +23,8 @@ SHOWN_PATIENCE_S = 300.0
 REMEMBERED = 20
 DELIVERED_AGAIN_SHARE = 0.15
 OVERTAKEN_SHARE = 0.1
+RETURNED_AGAIN_SHARE = 0.5
+"""So often the ground of what was returned comes once more, and must give nothing."""
 
 
 class Trader:
@@ -75,7 +77,7 @@ class Trader:
         """Acknowledged, so it is there at once."""
         product_id = self.user.random.choice(self._free)
         data = {"type": "libraryItemCreation", "attributes": {"product_id": format_id(product_id)}}
-        answer = await self.user.post("free", "/items", data)
+        answer = await self.user.post("free", "/items", data, again_share=self.user.around.pace.rare_repeated_share)
         if answer.status != 201:
             self.user.refuse("a free product", answer)
         self.history.products.append(product_id)
@@ -108,6 +110,8 @@ class Trader:
         self.history.products.remove(product_id)
         await self._until_shown(self._paper("refund", ground.order_id, product_id), product_id, False)
         self._returned.append(product_id)
+        if self.user.happens(RETURNED_AGAIN_SHARE):
+            await self.user.around.shop.hand_in(self.user.name, ground)
 
     async def _overtaken(self) -> None:
         """A refund and its ground at once, in whatever order they come: in the end it gives nothing."""

@@ -70,11 +70,14 @@ class User:
         request = Request(kind=kind, method=method, path=path, headers=headers, body=body, target=target)
         return await self.around.caller.ask(self.name, request, patience_s=patience_s)
 
-    async def post(self, kind: str, path: str, data: Any = None, *, target: str = "") -> Heard:
-        """With a key; now and then once more, which must be answered the same."""
+    async def post(
+        self, kind: str, path: str, data: Any = None, *, target: str = "", again_share: float | None = None
+    ) -> Heard:
+        """With a key; now and then once more, which must be answered the same. What is rare is repeated more often."""
         key = self.new_uuid()
         answer = await self.ask(kind, "POST", path, data, key=key, target=target)
-        if answer.status < 300 and self.happens(self.around.pace.repeated_share):
+        share = self.around.pace.repeated_share if again_share is None else again_share
+        if answer.status < 300 and self.happens(share):
             again = await self.ask(kind, "POST", path, data, key=key, target=target)
             if (again.status, again.body) != (answer.status, answer.body):
                 self.history.wrong(f"a key was answered in two ways: {kind}, {answer.status} and {again.status}")
