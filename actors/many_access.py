@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from actors.domain.access import ID_BYTES
 from actors.domain.commands import CheckManyAccess
 from actors.domain.ids import HostId, Micros, ProductId, ShardId, UserId, shard_of
 from actors.domain.replies import UNKNOWN_ACCESS, ManyAccess, Reply
@@ -32,46 +33,52 @@ class _Question:
         return [position for _, _, positions in self.shards.values() for position in positions]
 
 
-async def ask_hosts(
+OnAnswers = Callable[[Sequence[Micros]], None]
+"""Gets what ``ManyAccess`` says of each pair, once. Must not raise."""
+
+
+def ask_hosts(
     pairs: Sequence[Pair],
+    on_answers: OnAnswers,
     owners: Mapping[ShardId, ShardOwner],
     link_of: Callable[[HostId], DoorLink | None],
     *,
     timeout_s: float,
     trace: str | None,
-) -> list[Micros]:
-    """For each pair what ``ManyAccess`` says; ``UNKNOWN_ACCESS`` too where no host answered in time. Never raises for
-    that."""
-    loop = asyncio.get_running_loop()
+) -> None:
+    """``on_answers`` is called at once or later, after ``timeout_s`` at the latest; what no host has answered by then
+    is ``UNKNOWN_ACCESS``."""
     since = [UNKNOWN_ACCESS] * len(pairs)
-    whole: asyncio.Future[None] = loop.create_future()
-    missing = 0
+    asked = [(link, question) for host_id, question in _by_host(pairs, owners).items() if (link := link_of(host_id))]
+    if not asked:
+        on_answers(since)
+        return
+    loop = asyncio.get_running_loop()
+    missing = len(asked)
 
     def settle(positions: list[int], reply: Reply | None) -> None:
         nonlocal missing
-        missing -= 1
+        if not missing:
+            return
         if type(reply) is ManyAccess:
             for position, at in zip(positions, reply.since, strict=True):
                 since[position] = at
-        if not missing and not whole.done():
-            whole.set_result(None)
+        missing -= 1
+        if not missing:
+            giving_up.cancel()
+            on_answers(since)
 
-    for host_id, question in _by_host(pairs, owners).items():
-        link = link_of(host_id)
-        if link is not None:
-            missing += 1
-            position = (positions := question.positions())[0]
-            link.ask(
-                pairs[position][0],
-                question.command(),
-                partial(settle, positions),
-                term=owners[shard_of(pairs[position][0])].term,
-                deadline=loop.time() + timeout_s,
-                trace=trace,
-            )
-    if missing:
-        await asyncio.wait({whole}, timeout=timeout_s)
-    return list(since)
+    def give_up() -> None:
+        nonlocal missing
+        missing = 0
+        on_answers(since)
+
+    giving_up = loop.call_later(timeout_s, give_up)
+    for link, question in asked:
+        owner, some, _ = next(iter(question.shards.values()))
+        user_id = UserId(some[0][:ID_BYTES])
+        settled = partial(settle, question.positions())
+        link.ask(user_id, question.command(), settled, term=owner.term, deadline=loop.time() + timeout_s, trace=trace)
 
 
 def _by_host(pairs: Sequence[Pair], owners: Mapping[ShardId, ShardOwner]) -> dict[HostId, _Question]:

@@ -17,12 +17,12 @@ from msgspec import Struct
 from actors.certificates import CHECK_S
 from actors.change_signal import ChangeSignal
 from actors.domain.commands import Command
-from actors.domain.ids import SHARD_COUNT, CommandId, HostId, Micros, ShardId, UserId, shard_of
+from actors.domain.ids import SHARD_COUNT, CommandId, HostId, ShardId, UserId, shard_of
 from actors.domain.replies import Overloaded, Reply, Unavailable, WrongShard
 from actors.formats import Formats
 from actors.link.client import DoorLink, LinkBroken, OnReply, connect
 from actors.link.handshake import Credentials, Rejected, Role
-from actors.many_access import Pair, ask_hosts
+from actors.many_access import OnAnswers, Pair, ask_hosts
 from actors.ports import ClusterMap, ClusterMapReader, HostAddress, ShardOwner, StoreUnavailable
 from actors.release import release_formats
 from actors.supervised import supervised
@@ -129,9 +129,11 @@ class Router:
         link.ask(user_id, command, answer, term=owner.term, deadline=self._loop_time() + timeout_s, trace=trace)
         return True
 
-    async def check_many(self, pairs: Sequence[Pair], *, timeout_s: float, trace: str | None = None) -> list[Micros]:
+    def check_many(
+        self, pairs: Sequence[Pair], on_answers: OnAnswers, *, timeout_s: float, trace: str | None = None
+    ) -> None:
         """One attempt: see ``many_access``."""
-        return await ask_hosts(pairs, self._map.shards, self._free_link, timeout_s=timeout_s, trace=trace)
+        ask_hosts(pairs, on_answers, self._map.shards, self._free_link, timeout_s=timeout_s, trace=trace)
 
     def _free_link(self, host_id: HostId) -> DoorLink | None:
         link = self._links.get(host_id)

@@ -6,7 +6,7 @@ from typing import Protocol
 from actors.domain.commands import Command
 from actors.domain.ids import CommandId, Micros, UserId
 from actors.domain.replies import Reply
-from actors.many_access import Pair
+from actors.many_access import OnAnswers, Pair
 
 
 class UserActors(Protocol):
@@ -53,10 +53,12 @@ class UserActors(Protocol):
 class ManyActors(UserActors, Protocol):
     """The same, and many at once."""
 
-    async def check_many(self, pairs: Sequence[Pair], *, timeout_s: float, trace: str | None = None) -> list[Micros]:
-        """One attempt for all, within ``timeout_s``: for each pair since when the user has the product, ``NO_ACCESS``,
-        or ``UNKNOWN_ACCESS`` when only ``try_call`` and ``call`` can learn it. Never raises for what happens to the
-        engine."""
+    def check_many(
+        self, pairs: Sequence[Pair], on_answers: OnAnswers, *, timeout_s: float, trace: str | None = None
+    ) -> None:
+        """One attempt for all. ``on_answers`` is called once, at once or later, after ``timeout_s`` at the latest:
+        with, for each pair, since when the user has the product, ``NO_ACCESS``, or ``UNKNOWN_ACCESS`` when only
+        ``try_call`` and ``call`` can learn it. It must not raise."""
         ...
 
 

@@ -19,6 +19,7 @@ Decision = tuple[Sequence[Event], Answer]
 
 _PAIR: Final = Struct("16s16s")
 _pairs: Final = _PAIR.iter_unpack
+ID_BYTES: Final = 16
 PAIR_BYTES: Final = _PAIR.size
 """A user and a product, 16 bytes each."""
 

@@ -33,6 +33,7 @@ SECOND = 1_000_000
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_IN_UTC = datetime(1970, 1, 1)  # noqa: DTZ001 - without an offset it is written in half the time
 
 
 def shard_of(user_id: UserId) -> ShardId:
@@ -58,8 +59,7 @@ def format_id(raw: bytes) -> str:
 
 def format_time(at: Micros) -> str:
     """RFC 3339 in UTC; microseconds only where there are any, as in the specification's examples."""
-    moment = _EPOCH + timedelta(microseconds=at)
-    return moment.isoformat(timespec="microseconds" if at % SECOND else "seconds").replace("+00:00", "Z")
+    return f"{(_EPOCH_IN_UTC + timedelta(0, 0, at)).isoformat()}Z"
 
 
 def parse_time(text: str) -> Micros:

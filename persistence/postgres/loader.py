@@ -1,5 +1,6 @@
 """``EntityLoader`` on Postgres: aggregates from the tables, on the primary, never on a host's own sessions."""
 
+import asyncio
 from collections.abc import Sequence
 
 from actors.domain.ids import CommandId, ProductId, SessionId, ShardId, UserId
@@ -22,10 +23,12 @@ class PostgresEntityLoader:
 
     async def libraries(self, users: Sequence[UserId]) -> dict[UserId, Library]:
         """Several statements see one state: a user's rows don't change while its actor is not loaded."""
-        items = await library.load(self._pool, users)
-        applied = await purchases.load(self._pool, users)
-        removed = await library.load_removed(self._pool, users)
-        shelves = await categories.load(self._pool, users)
+        items, applied, removed, shelves = await asyncio.gather(
+            library.load(self._pool, users),
+            purchases.load(self._pool, users),
+            library.load_removed(self._pool, users),
+            categories.load(self._pool, users),
+        )
         return {
             user_id: Library(items[user_id], applied[user_id], removed[user_id], shelves[user_id]) for user_id in users
         }

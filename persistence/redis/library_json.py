@@ -34,6 +34,7 @@ class LibraryEncoder:
     def __init__(self, max_records: int = 20_000) -> None:
         self._max_records = max_records
         self._turn = 0
+        self._worked_s = 0.0
         self._known: OrderedDict[bytes, tuple[LibraryItem, Raw]] = OrderedDict()
 
     async def encode(self, library: Library) -> bytes:
@@ -48,9 +49,11 @@ class LibraryEncoder:
                 encoded.append(encode(one))
                 self._turn += 1
                 if self._turn % RECORDS_A_TURN == 0:
-                    await asyncio.sleep(REST * (clock() - began))
-                    began = clock()
-        return _encode(parts)
+                    await asyncio.sleep(REST * (self._worked_s + clock() - began))
+                    self._worked_s, began = 0.0, clock()
+        whole = _encode(parts)
+        self._worked_s += clock() - began
+        return whole
 
     def _item(self, item: LibraryItem) -> Raw:
         known = self._known.get(item.item_id)

@@ -5,8 +5,8 @@ No batching, no journal, no shards: a command is decided, evolved and answered a
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from itertools import count
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -27,7 +27,7 @@ from actors.history import (
     SessionRecord,
 )
 from actors.loading import with_ended, with_past
-from actors.many_access import Pair
+from actors.many_access import OnAnswers, Pair
 from actors.titles import CatalogTitles
 from tests.memory import MemoryAccounts, MemoryCatalog, MemoryDownloads
 from tests.memory.copies import MemoryCopies
@@ -64,6 +64,7 @@ class RuleEngine:
         self.silent_users: set[UserId] = set()
         self.timeouts: list[float] = []
         self.pairs: list[Pair] = []
+        self._held: list[asyncio.Task[Any]] = []
         self.calls: list[tuple[UserId, Command, CommandId | None, str | None]] = []
         self._ids = count(1)
 
@@ -84,20 +85,26 @@ class RuleEngine:
         attempt.add_done_callback(lambda done: on_reply(None if done.exception() or self.lose else done.result()))
         return True
 
-    async def check_many(self, pairs: Sequence[Pair], *, timeout_s: float, trace: str | None = None) -> list[Micros]:
+    def check_many(
+        self, pairs: Sequence[Pair], on_answers: OnAnswers, *, timeout_s: float, trace: str | None = None
+    ) -> None:
         """From memory; nothing when ``try_call`` would not be possible."""
         self.pairs += pairs
         if self.answer_instead is not None or self.raise_instead is not None or not self.at_once:
-            return [UNKNOWN_ACCESS] * len(pairs)
-        if self.hold is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(timeout_s):
-                    await self.hold.wait()
+            on_answers([UNKNOWN_ACCESS] * len(pairs))
+            return
         since: list[Micros] = []
         known = {user_id: user for user_id, user in self.users.items() if user_id not in self.silent_users}
         for user_id, product_id in pairs:
             check_pairs(known, user_id + product_id, since)
-        return since
+        if self.hold is None:
+            on_answers(since)
+        else:
+            held = asyncio.get_running_loop().create_task(asyncio.wait_for(self.hold.wait(), timeout_s))
+            held.add_done_callback(
+                lambda done: on_answers([UNKNOWN_ACCESS] * len(pairs) if done.exception() else since)
+            )
+            self._held.append(held)
 
     @property
     def beats(self) -> int:

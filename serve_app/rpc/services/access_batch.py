@@ -86,10 +86,20 @@ class AccessBatch:
         for first in range(0, len(pairs), AT_ONCE_PAIRS):
             limit_s = max(0.0, deadline - clock()) * HOSTS_SHARE
             some = pairs[first : first + AT_ONCE_PAIRS]
-            since += await self._actors.check_many(some, timeout_s=limit_s, trace=call.trace)
+            since += await self._ask_hosts(some, limit_s, call.trace)
         if UNKNOWN_ACCESS in since:
             await self._ask_alone(pairs, since, max(0.0, deadline - clock()), call.trace)
         return since
+
+    async def _ask_hosts(self, pairs: Sequence[Pair], limit_s: float, trace: str | None) -> Sequence[Micros]:
+        answers: asyncio.Future[Sequence[Micros]] = asyncio.get_running_loop().create_future()
+
+        def settle(found: Sequence[Micros]) -> None:
+            if not answers.done():
+                answers.set_result(found)
+
+        self._actors.check_many(pairs, settle, timeout_s=limit_s, trace=trace)
+        return await answers
 
     async def _ask_alone(self, pairs: Sequence[Pair], since: list[Micros], limit_s: float, trace: str | None) -> None:
         """Whoever is still unknown: pairs of one user are one question, which loads what is not in memory."""

@@ -6,9 +6,9 @@ each host, answered by the same fence. Who has little time goes alone, so that n
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from actors.domain.ids import Micros
-from actors.domain.replies import UNKNOWN_ACCESS
 from actors.many_access import Pair
 from serve_app.ports import ManyActors
 
@@ -23,10 +23,9 @@ class SharedQuestion:
         self._actors = actors
         self._loop = asyncio.get_running_loop()
         self._waiting: list[tuple[Pair, asyncio.Future[Micros]]] = []
-        self._asking: set[asyncio.Task[None]] = set()
 
     async def since(self, pair: Pair) -> Micros:
-        """What ``ManyAccess`` says of the pair, within ``QUESTION_S``."""
+        """What ``ManyAccess`` says of the pair, after ``QUESTION_S`` at the latest."""
         answer: asyncio.Future[Micros] = self._loop.create_future()
         if not self._waiting:
             self._loop.call_soon(self._ask)
@@ -36,15 +35,11 @@ class SharedQuestion:
     def _ask(self) -> None:
         waiting, self._waiting = self._waiting, []
         for first in range(0, len(waiting), MOST_PAIRS):
-            task = self._loop.create_task(self._settle(waiting[first : first + MOST_PAIRS]))
-            self._asking.add(task)
-            task.add_done_callback(self._asking.discard)
+            some = waiting[first : first + MOST_PAIRS]
+            self._actors.check_many([pair for pair, _ in some], partial(_settle, some), timeout_s=QUESTION_S)
 
-    async def _settle(self, waiting: Sequence[tuple[Pair, "asyncio.Future[Micros]"]]) -> None:
-        found: Sequence[Micros] = [UNKNOWN_ACCESS] * len(waiting)
-        try:
-            found = await self._actors.check_many([pair for pair, _ in waiting], timeout_s=QUESTION_S)
-        finally:
-            for (_, answer), since in zip(waiting, found, strict=True):
-                if not answer.done():
-                    answer.set_result(since)
+
+def _settle(waiting: Sequence[tuple[Pair, "asyncio.Future[Micros]"]], found: Sequence[Micros]) -> None:
+    for (_, answer), since in zip(waiting, found, strict=True):
+        if not answer.done():
+            answer.set_result(since)

@@ -22,6 +22,7 @@ from tests.memory import (
     Operation,
 )
 from tests.support.actor import GAME, an_id
+from tests.support.asking_many import check_many
 
 HOST = HostId(0)
 USER = UserId(an_id(1))
@@ -59,10 +60,10 @@ async def test_the_answer_waits_for_a_fence_check_that_began_after_the_question(
         assert await router.call(USER, purchase, timeout_s=10) == Done()
         database.faults.hook = hold_fence_checks
 
-        asked = asyncio.create_task(router.check_many([(USER, GAME)], timeout_s=10))
+        asked = asyncio.create_task(check_many(router, [(USER, GAME)], timeout_s=10))
         async with asyncio.timeout(10):
             await checking.wait()
-        impatient = await router.check_many([(USER, GAME)], timeout_s=0.05)
+        impatient = await check_many(router, [(USER, GAME)], timeout_s=0.05)
 
         assert impatient == [UNKNOWN_ACCESS]
         assert not asked.done()
