@@ -1,5 +1,6 @@
 """One process' connections to Redis: few, with short waits, and none at all while it does not answer."""
 
+import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -80,12 +81,14 @@ class RedisCalls:
         )
         self.failures = 0
 
-    async def run(self, act: Callable[[Redis], Awaitable[T]]) -> T:
-        """``RedisAway`` for whatever goes wrong on the way."""
+    async def run(self, act: Callable[[Redis], Awaitable[T]], *, within_s: float | None = None) -> T:
+        """``RedisAway`` for whatever goes wrong on the way; ``within_s`` for who has less time than a single answer may
+        take."""
         if not self._breaker.admit():
             raise RedisAway("left alone for a while")
         try:
-            result = await act(self.client)
+            async with asyncio.timeout(within_s):
+                result = await act(self.client)
         except (RedisError, OSError, TimeoutError) as failed:
             self.failures += 1
             self._breaker.failed()

@@ -17,6 +17,9 @@ from persistence.services.catalog_ports import Learned, SharedUnavailable
 
 KEY = "catalog:product:"
 CHANNEL = "catalog:product-updated"
+QUICK_S = 0.1
+"""A page waits 0.3 s for titles that its process does not know: a Redis that stands still must leave time to ask the
+catalog itself."""
 
 READ = """
 local found = {}
@@ -67,7 +70,9 @@ class RedisProducts:
 
     async def read(self, product_ids: Sequence[str]) -> Mapping[str, Learned]:
         try:
-            found = await self._calls.run(lambda _: self._read(keys=[KEY + one for one in product_ids]))
+            found = await self._calls.run(
+                lambda _: self._read(keys=[KEY + one for one in product_ids]), within_s=QUICK_S
+            )
         except RedisAway as away:
             raise SharedUnavailable from away
         fresh_above = self._times.keep_ms - self._times.fresh_ms
@@ -90,7 +95,7 @@ class RedisProducts:
             arguments += (one.as_of, _encode(one.product), self._ttl_ms(one))
         try:
             outrun = await self._calls.run(
-                lambda _: self._write(keys=[KEY + one for one in product_ids], args=arguments)
+                lambda _: self._write(keys=[KEY + one for one in product_ids], args=arguments), within_s=QUICK_S
             )
         except RedisAway as away:
             raise SharedUnavailable from away
