@@ -46,39 +46,29 @@ def ask_hosts(
     timeout_s: float,
     trace: str | None,
 ) -> None:
-    """``on_answers`` is called at once or later, after ``timeout_s`` at the latest; what no host has answered by then
-    is ``UNKNOWN_ACCESS``."""
+    """``on_answers`` is called at once or later, soon after ``timeout_s`` at the latest (``DoorLink.ask``); what no
+    host has answered by then is ``UNKNOWN_ACCESS``."""
     since = [UNKNOWN_ACCESS] * len(pairs)
     asked = [(link, question) for host_id, question in _by_host(pairs, owners).items() if (link := link_of(host_id))]
-    if not asked:
-        on_answers(since)
-        return
-    loop = asyncio.get_running_loop()
     missing = len(asked)
 
     def settle(positions: list[int], reply: Reply | None) -> None:
         nonlocal missing
-        if not missing:
-            return
         if type(reply) is ManyAccess:
             for position, at in zip(positions, reply.since, strict=True):
                 since[position] = at
         missing -= 1
         if not missing:
-            giving_up.cancel()
             on_answers(since)
 
-    def give_up() -> None:
-        nonlocal missing
-        missing = 0
+    if not asked:
         on_answers(since)
-
-    giving_up = loop.call_later(timeout_s, give_up)
+    deadline = asyncio.get_running_loop().time() + timeout_s
     for link, question in asked:
         owner, some, _ = next(iter(question.shards.values()))
         user_id = UserId(some[0][:ID_BYTES])
         settled = partial(settle, question.positions())
-        link.ask(user_id, question.command(), settled, term=owner.term, deadline=loop.time() + timeout_s, trace=trace)
+        link.ask(user_id, question.command(), settled, term=owner.term, deadline=deadline, trace=trace)
 
 
 def _by_host(pairs: Sequence[Pair], owners: Mapping[ShardId, ShardOwner]) -> dict[HostId, _Question]:

@@ -56,7 +56,7 @@ class ManyActors(UserActors, Protocol):
     def check_many(
         self, pairs: Sequence[Pair], on_answers: OnAnswers, *, timeout_s: float, trace: str | None = None
     ) -> None:
-        """One attempt for all. ``on_answers`` is called once, at once or later, after ``timeout_s`` at the latest:
+        """One attempt for all. ``on_answers`` is called once, at once or later, soon after ``timeout_s`` at latest:
         with, for each pair, since when the user has the product, ``NO_ACCESS``, or ``UNKNOWN_ACCESS`` when only
         ``try_call`` and ``call`` can learn it. It must not raise."""
         ...

@@ -3,7 +3,7 @@
 Every item counts as access, however it was acquired: free and shared ones are items too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from struct import Struct
 from typing import Final
 
@@ -18,10 +18,11 @@ from actors.domain.replies import NO_ACCESS, UNKNOWN_ACCESS, AccessSince, Answer
 Decision = tuple[Sequence[Event], Answer]
 
 _PAIR: Final = Struct("16s16s")
-_pairs: Final = _PAIR.iter_unpack
 ID_BYTES: Final = 16
 PAIR_BYTES: Final = _PAIR.size
 """A user and a product, 16 bytes each."""
+pairs_in: Final[Callable[[bytes], Iterator[tuple[UserId, ProductId]]]] = _PAIR.iter_unpack
+"""Of packed pairs, one after another."""
 
 
 def decide_check_access(user: User, command: CheckAccess, _context: Context) -> Decision:
@@ -34,9 +35,7 @@ def decide_check_access(user: User, command: CheckAccess, _context: Context) -> 
 def check_pairs(users: Mapping[UserId, User], pairs: bytes, since: list[Micros]) -> list[UserId]:
     """Appends what ``ManyAccess`` says of each pair; whose library is in memory, once a pair."""
     asked: list[UserId] = []
-    user_id: UserId
-    product_id: ProductId
-    for user_id, product_id in _pairs(pairs):
+    for user_id, product_id in pairs_in(pairs):
         user = users.get(user_id)
         if user is None or (library := user.library) is None:
             since.append(UNKNOWN_ACCESS)

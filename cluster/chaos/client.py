@@ -10,14 +10,14 @@ from collections.abc import Mapping
 
 from actors.domain.ids import SECOND, Micros, ProductId, SessionId, format_id, parse_id, parse_time
 from cluster.chaos.batch_bodies import Counted
-from cluster.chaos.bodies import UNREADABLE, session_of, sessions_of
+from cluster.chaos.bodies import session_of, sessions_of
 from cluster.chaos.caller import Unanswered
 from cluster.chaos.curator import Curator
 from cluster.chaos.game_server import GameServer
 from cluster.chaos.looks import Looks
 from cluster.chaos.luggage import Luggage
 from cluster.chaos.shop import Paper, now_text
-from cluster.chaos.user import Misbehaved, User
+from cluster.chaos.user import Misbehaved, User, noted
 from cluster.replay.service import Answer, error_code
 from cluster.verdict.history import Told
 
@@ -55,7 +55,7 @@ class Client:
         self._was_late = False
 
     async def live(self) -> None:
-        try:
+        with noted(self.history):
             await self._buy()
             while not self._stop.is_set():
                 told = await self._start(self._random.choice(self.history.products))
@@ -69,20 +69,12 @@ class Client:
                 await self._looks.statistics()
                 if self.user.happens(self.pace.buys_share) and len(self.history.products) < MOST_PRODUCTS:
                     await self._buy()
-        except Unanswered as nobody:
-            self.history.wrong(str(nobody))
-        except Misbehaved:
-            return  # it is in the history
-        except UNREADABLE as unreadable:
-            self.history.wrong(f"an answer is unreadable: {unreadable}")
 
     async def look_at_the_end(self) -> None:
         """The categories and the last listing, when everything is at rest."""
-        try:
+        with noted(self.history):
             await self._looks.categories()
             self.history.final_totals = await self._looks.items()
-        except (Unanswered, Misbehaved, *UNREADABLE) as failed:
-            self.history.wrong(f"the last listing failed: {failed}")
 
     async def _buy(self) -> None:
         products = [ProductId(self._random.randbytes(16)) for _ in range(self._random.randint(1, 2))]

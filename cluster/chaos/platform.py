@@ -12,10 +12,10 @@ import msgspec
 from actors.domain.ids import ProductId, UserId, format_id
 from cluster.chaos.caller import PATIENCE_S, Unanswered
 from cluster.chaos.calls import Calls
+from cluster.chaos.child import end
 from cluster.dev.certificates import DevelopmentCertificates
 from cluster.replay.patience import backoff_s
 
-END_TIMEOUT_S = 10.0
 AGAIN = {"503", "429", "time-out", "connection"}
 
 
@@ -71,13 +71,7 @@ class Platform:
             self._calls.end(call)
 
     async def close(self) -> None:
-        assert self._process.stdin is not None, "it is a pipe"
-        self._process.stdin.close()
-        try:
-            async with asyncio.timeout(END_TIMEOUT_S):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
+        await end(self._process)
         self._reading.cancel()
 
     async def _ask(self, user_id: UserId, product_id: ProductId) -> Said:

@@ -12,12 +12,12 @@ from typing import Any, Self
 
 import uvloop
 
+from cluster.chaos.child import end
 from cluster.chaos.links import address_behind
 from cluster.chaos.proxy import Address, TcpProxy
 
 POSTGRES, KAFKA = "postgres", "kafka"
 START_TIMEOUT_S = 60.0
-END_TIMEOUT_S = 10.0
 
 
 def link(number: int) -> str:
@@ -66,13 +66,7 @@ class Proxies:
         self._do("delay", names, seconds=seconds)
 
     async def close(self) -> None:
-        assert self._process.stdin is not None, "it is a pipe"
-        self._process.stdin.close()
-        try:
-            async with asyncio.timeout(END_TIMEOUT_S):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
+        await end(self._process)
 
     def _do(self, what: str, names: Sequence[str], **more: Any) -> None:
         assert self._process.stdin is not None, "it is a pipe"

@@ -9,12 +9,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 from actors.domain.ids import ProductId, format_id
-from cluster.chaos.bodies import UNREADABLE
 from cluster.chaos.caller import Unanswered
 from cluster.chaos.curator import Curator
 from cluster.chaos.looks import Looks
 from cluster.chaos.shop import Paper, PaperKind, now_text
-from cluster.chaos.user import Misbehaved, User
+from cluster.chaos.user import User, noted
 
 GROUNDS: tuple[PaperKind, ...] = ("purchase", "gift", "key")
 MOST_PRODUCTS = 40
@@ -49,29 +48,21 @@ class Trader:
             self._curator.act,
             self._look,
         )
-        try:
+        with noted(self.history):
             await self._add_free()
             while not stop.is_set():
                 await random.choice(acts)()
                 if self._handed_in and self.user.happens(DELIVERED_AGAIN_SHARE):
                     await self.user.around.shop.hand_in(self.user.name, random.choice(self._handed_in))
                 await self.user.rest(random.uniform(*pace.rests_s))
-        except Unanswered as nobody:
-            self.history.wrong(str(nobody))
-        except Misbehaved:
-            return  # it is in the history
-        except UNREADABLE as unreadable:
-            self.history.wrong(f"an answer is unreadable: {unreadable}")
 
     async def look_at_the_end(self) -> None:
         """Access to each product that ever was, the categories, and the last listing."""
-        try:
+        with noted(self.history):
             for product_id in list(self.history.shelf.owned):
                 await self._looks.access(product_id)
             await self._looks.categories()
             self.history.final_totals = await self._looks.items()
-        except (Unanswered, Misbehaved, *UNREADABLE) as failed:
-            self.history.wrong(f"the last look failed: {failed}")
 
     async def _add_free(self) -> None:
         """Acknowledged, so it is there at once."""

@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Any, NoReturn
 from uuid import UUID
 
 from actors.domain.ids import UserId, format_id
-from cluster.chaos.caller import PATIENCE_S, Caller, Heard, Request
+from cluster.chaos.bodies import UNREADABLE
+from cluster.chaos.caller import PATIENCE_S, Caller, Heard, Request, Unanswered
 from cluster.chaos.calls import Calls
 from cluster.chaos.pace import Pace
 from cluster.chaos.platform import Platform
@@ -31,6 +34,19 @@ class Around:
     calls: Calls
     pace: Pace
     stop: asyncio.Event
+
+
+@contextmanager
+def noted(history: History) -> Iterator[None]:
+    """What ends a life too early stands in its history."""
+    try:
+        yield
+    except Unanswered as nobody:
+        history.wrong(str(nobody))
+    except Misbehaved:
+        return  # it stands there already
+    except UNREADABLE as unreadable:
+        history.wrong(f"an answer is unreadable: {unreadable}")
 
 
 class User:

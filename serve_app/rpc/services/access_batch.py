@@ -11,6 +11,7 @@ from itertools import islice
 
 from library.v1 import library_query_service_pb2 as pb
 
+from actors.domain.access import PAIR_BYTES, pairs_in
 from actors.domain.commands import CheckAccess
 from actors.domain.ids import SECOND, Micros, ProductId, UserId, parse_id
 from actors.domain.replies import NO_ACCESS, UNKNOWN_ACCESS, AccessSince
@@ -22,8 +23,6 @@ from serve_app.rpc.methods import Call
 from serve_app.rpc.reading import check_user, is_id, timeout_s
 
 MAX_PAIRS = 10_000
-PACKED_BYTES = 32
-ID_BYTES = 16
 MAX_VIOLATIONS = 20
 AT_ONCE = 4
 """Batches of one door that are being asked; the others wait, within their callers' time, so that single calls of other
@@ -99,7 +98,11 @@ class AccessBatch:
                 answers.set_result(found)
 
         self._actors.check_many(pairs, settle, timeout_s=limit_s, trace=trace)
-        return await answers
+        try:
+            async with asyncio.timeout(limit_s):
+                return await answers
+        except TimeoutError:
+            return [UNKNOWN_ACCESS] * len(pairs)
 
     async def _ask_alone(self, pairs: Sequence[Pair], since: list[Micros], limit_s: float, trace: str | None) -> None:
         """Whoever is still unknown: pairs of one user are one question, which loads what is not in memory."""
@@ -125,13 +128,10 @@ def _access(at: Micros) -> pb.Access.ValueType:
 
 
 def _unpacked(packed: bytes) -> list[Pair]:
-    if len(packed) % PACKED_BYTES:
-        raise invalid("packed_checks", f"is not a multiple of {PACKED_BYTES} bytes")
-    _check_count(len(packed) // PACKED_BYTES, "packed_checks")
-    return [
-        (UserId(packed[at : at + ID_BYTES]), ProductId(packed[at + ID_BYTES : at + PACKED_BYTES]))
-        for at in range(0, len(packed), PACKED_BYTES)
-    ]
+    if len(packed) % PAIR_BYTES:
+        raise invalid("packed_checks", f"is not a multiple of {PAIR_BYTES} bytes")
+    _check_count(len(packed) // PAIR_BYTES, "packed_checks")
+    return list(pairs_in(packed))
 
 
 def _read(checks: Sequence[pb.CheckGameAccessRequest]) -> list[Pair]:

@@ -25,7 +25,7 @@ class SharedQuestion:
         self._waiting: list[tuple[Pair, asyncio.Future[Micros]]] = []
 
     async def since(self, pair: Pair) -> Micros:
-        """What ``ManyAccess`` says of the pair, after ``QUESTION_S`` at the latest."""
+        """What ``ManyAccess`` says of the pair, soon after ``QUESTION_S`` at the latest."""
         answer: asyncio.Future[Micros] = self._loop.create_future()
         if not self._waiting:
             self._loop.call_soon(self._ask)

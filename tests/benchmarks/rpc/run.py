@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -25,12 +24,12 @@ from actors.domain.commands import AddPurchase
 from actors.domain.ids import UserId
 from actors.domain.replies import Done
 from actors.router import Router, RouterLimits
-from cluster.chaos.running import ServiceFailed
 from cluster.dev.guard import destroy_with_this_process
 from cluster.dev.stack import DevStack
 from cluster.wiring import values
 from persistence.postgres.cluster_map import PostgresClusterMapReader
 from persistence.postgres.pool import ConnectionPool
+from tests.benchmarks.command import Say, carry_out
 from tests.benchmarks.crowd import GAMES, Crowd, SigningKey, make_users
 from tests.benchmarks.failure import BenchmarkFailed
 from tests.benchmarks.filling import CALL_TIMEOUT_S, IN_FLIGHT, PURCHASED_AT
@@ -65,29 +64,18 @@ def read_options(arguments: list[str]) -> RpcOptions:
 
 
 def main(arguments: list[str]) -> int:
-    options, console = read_options(arguments), Console(highlight=False, soft_wrap=True)
-    try:
-        with ExitStack() as ending:
-            found = _run(options, console, ending)
-    except KeyboardInterrupt:
-        return 130
-    except (BenchmarkFailed, ServiceFailed) as failed:
-        console.print(f"[bold red]no figures:[/] {failed}")
-        return 1
-    keys = judged(found)
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "rpc.json").write_text(json.dumps([asdict(one) for one in found], indent=2) + "\n")
-    console.print(f"\n{markdown(found)}\n", markup=False)
-    sys.stdout.write(json.dumps(keys) + "\n")
-    return 0
+    options = read_options(arguments)
+
+    def finish(found: list[Answered], console: Console) -> None:
+        options.output.mkdir(parents=True, exist_ok=True)
+        (options.output / "rpc.json").write_text(json.dumps([asdict(one) for one in found], indent=2) + "\n")
+        console.print(f"\n{markdown(found)}\n", markup=False)
+        sys.stdout.write(json.dumps(judged(found)) + "\n")
+
+    return carry_out(lambda ending, say: _run(options, ending, say), finish)
 
 
-def _run(options: RpcOptions, console: Console, ending: ExitStack) -> list[Answered]:
-    began = time.monotonic()
-
-    def say(what: str) -> None:
-        console.print(f"[dim]{time.monotonic() - began:4.0f} s[/]  {what}")
-
+def _run(options: RpcOptions, ending: ExitStack, say: Say) -> list[Answered]:
     directory = Path(tempfile.mkdtemp(prefix="library-bench-"))
     directory.chmod(0o755)  # as root, Postgres runs as another user
     ending.callback(rmtree, directory, ignore_errors=True)

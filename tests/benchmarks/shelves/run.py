@@ -8,13 +8,12 @@ import argparse
 import asyncio
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +23,10 @@ from typing import Any
 from rich.console import Console
 
 from actors.domain.ids import UserId, format_id
-from cluster.chaos.running import ServiceFailed
 from cluster.dev.neighbours.parts import CatalogServer
 from cluster.dev.neighbours.world import Known
 from tests.benchmarks import cpu
+from tests.benchmarks.command import Say, carry_out
 from tests.benchmarks.crowd import GAMES, SigningKey, make_users
 from tests.benchmarks.failure import BenchmarkFailed
 from tests.benchmarks.options import ROOT, Options
@@ -44,8 +43,6 @@ from tests.benchmarks.survival.stage import machine_load
 SEED = 20_240_315
 CONNECTIONS = 200
 EARLY_RATE = 100
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,24 +73,12 @@ def read_options(arguments: list[str]) -> LibraryOptions:
 
 def main(arguments: list[str]) -> int:
     options = read_options(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    console = Console(highlight=False, soft_wrap=True)
-    began = time.monotonic()
 
-    def say(what: str) -> None:
-        console.print(f"[dim]{time.monotonic() - began:4.0f} s[/]  {what}")
+    def finish(found: dict[str, dict[str, float]], console: Console) -> None:
+        console.print(f"\n{markdown(found)}", markup=False)
+        sys.stdout.write(json.dumps(keys(found)) + "\n")
 
-    try:
-        with ExitStack() as ending:
-            found = _run(options, ending, say)
-    except KeyboardInterrupt:
-        return 130
-    except (BenchmarkFailed, ServiceFailed) as failed:
-        console.print(f"[bold red]no figures:[/] {failed}")
-        return 1
-    console.print(f"\n{markdown(found)}", markup=False)
-    sys.stdout.write(json.dumps(keys(found)) + "\n")
-    return 0
+    return carry_out(lambda ending, say: _run(options, ending, say), finish)
 
 
 def _run(options: LibraryOptions, ending: ExitStack, say: Say) -> dict[str, dict[str, float]]:

@@ -6,9 +6,7 @@ are killed, several times; then heartbeats come for a while, to see what a host 
 
 import argparse
 import json
-import signal
 import sys
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +17,10 @@ from rich.console import Console
 
 from actors.domain.ids import SessionId
 from actors.telemetry import names
-from cluster.chaos.running import ServiceFailed
 from cluster.settings.sections import Cluster
 from tests.benchmarks import cpu
+from tests.benchmarks.command import carry_out
 from tests.benchmarks.crowd import Crowd, write_heartbeats
-from tests.benchmarks.failure import BenchmarkFailed
 from tests.benchmarks.options import ROOT
 from tests.benchmarks.recovery import Recovery, Seeded, choose_seeded, recover
 from tests.benchmarks.survival.loading import OpenLoop
@@ -71,25 +68,13 @@ def read_options(arguments: list[str]) -> RecoveryOptions:
 
 def main(arguments: list[str]) -> int:
     options = read_options(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    console = Console(highlight=False, soft_wrap=True)
-    began = time.monotonic()
 
-    def say(what: str) -> None:
-        console.print(f"[dim]{time.monotonic() - began:4.0f} s[/]  {what}")
+    def finish(results: dict[str, Any], _: Console) -> None:
+        options.output.mkdir(parents=True, exist_ok=True)
+        (options.output / "recovery.json").write_text(json.dumps(results, indent=2) + "\n")
+        sys.stdout.write(json.dumps(results) + "\n")
 
-    try:
-        with ExitStack() as ending:
-            results = _run(options, ending, say)
-    except KeyboardInterrupt:
-        return 130
-    except (BenchmarkFailed, ServiceFailed) as failed:
-        console.print(f"[bold red]no figures:[/] {failed}")
-        return 1
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "recovery.json").write_text(json.dumps(results, indent=2) + "\n")
-    sys.stdout.write(json.dumps(results) + "\n")
-    return 0
+    return carry_out(lambda ending, say: _run(options, ending, say), finish)
 
 
 def _run(options: RecoveryOptions, ending: ExitStack, say: Any) -> dict[str, Any]:

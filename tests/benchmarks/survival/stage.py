@@ -5,12 +5,13 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from actors.domain.ids import UserId
 from persistence.postgres.migrate import migrate
+from tests.benchmarks.command import Say
 from tests.benchmarks.crowd import SigningKey, make_users
 from tests.benchmarks.failure import BenchmarkFailed
 from tests.benchmarks.options import Options
@@ -18,8 +19,6 @@ from tests.benchmarks.ours import OurService
 from tests.benchmarks.survival import seeding
 
 LOADED_TIMEOUT_S = 120.0
-
-Say = Callable[[str], None]
 
 
 class Stage:

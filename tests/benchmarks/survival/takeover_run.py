@@ -16,11 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from actors.domain.ids import HostId
-from cluster.chaos.running import ServiceFailed
 from tests.benchmarks import cpu
+from tests.benchmarks.command import carry_out
 from tests.benchmarks.crowd import Crowd, write_heartbeats
 from tests.benchmarks.failure import BenchmarkFailed
 from tests.benchmarks.options import ROOT
@@ -73,23 +71,9 @@ def read_options(arguments: list[str]) -> TakeoverOptions:
 
 def main(arguments: list[str]) -> int:
     options = read_options(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    console = Console(highlight=False, soft_wrap=True)
-    began = time.monotonic()
-
-    def say(what: str) -> None:
-        console.print(f"[dim]{time.monotonic() - began:4.0f} s[/]  {what}")
-
-    try:
-        with ExitStack() as ending:
-            results = _run(options, ending, say)
-    except KeyboardInterrupt:
-        return 130
-    except (BenchmarkFailed, ServiceFailed) as failed:
-        console.print(f"[bold red]no figures:[/] {failed}")
-        return 1
-    sys.stdout.write(json.dumps(results) + "\n")
-    return 0
+    return carry_out(
+        lambda ending, say: _run(options, ending, say), lambda results, _: sys.stdout.write(json.dumps(results) + "\n")
+    )
 
 
 def _run(options: TakeoverOptions, ending: ExitStack, say: Any) -> dict[str, Any]:

@@ -1,67 +1,29 @@
 """Who is believed, and who is not (R-SEC-1)."""
 
-import asyncio
-import base64
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from actors.domain.ids import UserId, format_id
-from serve_app.auth import Authenticator
+from actors.domain.ids import format_id
 from serve_app.errors import ApiError
-from serve_app.jwks_file import JwksFile
-from serve_app.settings import AuthSettings
 from tests.support.door import BASE, OTHER_USER, SECRET, USER, OpenDoor, bearer, code_of, token
-
-NOW = 1_700_000_000
-RSA = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
-SMALL_RSA = rsa.generate_private_key(public_exponent=65_537, key_size=1024)
-P256 = ec.generate_private_key(ec.SECP256R1())
-P384 = ec.generate_private_key(ec.SECP384R1())
-ED25519 = ed25519.Ed25519PrivateKey.generate()
-PEM = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
-class World:
-    """A settable wall clock, a settable monotonic clock, a JWKS file."""
-
-    def __init__(self, folder: Path) -> None:
-        self.now = float(NOW)
-        self.monotonic = 0.0
-        self.file = folder / "jwks.json"
-        self.failures: Counter[str] = Counter()
-        self.keys = JwksFile(self.file, check_s=5, monotonic=lambda: self.monotonic)
-
-    def publish(self, **keys: Any) -> None:
-        entries = [{**_public(key), "kid": kid, "use": "sig"} for kid, key in keys.items()]
-        self.publish_raw({"keys": entries})
-
-    def publish_raw(self, document: object) -> None:
-        self.file.write_text(json.dumps(document))
-
-    def authenticator(self, **settings: Any) -> Authenticator:
-        chosen = AuthSettings(**{"jwks_file": self.file, "hs256_secret": SECRET, "leeway_s": 0, **settings})
-        return Authenticator(
-            chosen,
-            keys=self.keys if chosen.jwks_file else None,
-            real_now=lambda: self.now,
-            count_failure=lambda reason: self.failures.update([reason]),
-        )
-
-
-def _public(key: Any) -> dict[str, Any]:
-    algorithm: Any = {rsa.RSAPrivateKey: RSAAlgorithm, ec.EllipticCurvePrivateKey: ECAlgorithm}.get(
-        next(kind for kind in (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, object) if isinstance(key, kind)),
-        OKPAlgorithm,
-    )
-    return dict(algorithm.to_jwk(key.public_key(), as_dict=True))
+from tests.support.tokens import (
+    ED25519,
+    NOW,
+    P256,
+    PEM,
+    RSA,
+    World,
+    asked,
+    by_hand,
+    made,
+    public,
+    refused,
+)
 
 
 @pytest.fixture
@@ -69,40 +31,11 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def made(key: Any = SECRET, algorithm: str = "HS256", kid: str | None = None, **claims: Any) -> str:
-    whole = {"sub": format_id(USER), "exp": NOW + 60, **claims}
-    headers = {} if kid is None else {"kid": kid}
-    payload = {name: value for name, value in whole.items() if value is not None}
-    return jwt.encode(payload, key, algorithm, headers=headers)
-
-
-def by_hand(header: object, claims: object, signature: bytes = b"x") -> str:
-    def part(value: object) -> str:
-        raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-        return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-    return ".".join((part(header), part(claims), part(signature)))
-
-
 def hmac_with_public_key() -> str:
     """What a library that takes any key for any algorithm would believe."""
     signing = jwt.api_jws.PyJWS()
     signing.get_algorithm_by_name("HS256").prepare_key = lambda key: key  # type: ignore[method-assign, assignment]
     return signing.encode(json.dumps({"sub": format_id(USER), "exp": NOW + 60}).encode(), PEM, "HS256", {"kid": "rsa"})
-
-
-async def asked(authenticator: Authenticator, bearer_token: str, *more: tuple[bytes, bytes]) -> UserId:
-    headers = [(b"host", b"x"), (b"authorization", b"Bearer " + bearer_token.encode()), *more]
-    known = authenticator.recall(dict(headers), len(headers))
-    return known or await authenticator.authenticate(headers)
-
-
-async def refused(authenticator: Authenticator, bearer_token: str) -> str:
-    with pytest.raises(ApiError) as caught:
-        await asked(authenticator, bearer_token)
-    assert caught.value.entry.code == "UNAUTHENTICATED"
-    assert dict(caught.value.headers)[b"www-authenticate"].startswith(b"Bearer")
-    return caught.value.faults[0].detail
 
 
 @pytest.mark.parametrize(
@@ -127,7 +60,7 @@ BAD: list[tuple[str, str, str]] = [
     ("header not an object", by_hand([], {}), "malformed"),
     ("header deep", by_hand(b'{"alg":"HS256","x":' + b"[" * 20_000, {}), "malformed"),
     ("header not UTF-8", by_hand(b'{"alg":"\xff"}', {}), "malformed"),
-    ("a key in the token itself", by_hand({"alg": "RS256", "jwk": _public(RSA)}, {}), "key"),
+    ("a key in the token itself", by_hand({"alg": "RS256", "jwk": public(RSA)}, {}), "key"),
     ("critical extension", by_hand({"alg": "HS256", "crit": ["exp"]}, {}), "malformed"),
     ("wrong secret", made(b"another secret of 32 bytes long!"), "signature"),
     ("cut signature", made()[:-3], "signature"),
@@ -232,117 +165,6 @@ async def test_a_bad_token_is_never_remembered(world: World) -> None:
     await refused(authenticator, bad)
     await refused(authenticator, bad)
     assert world.failures == {"signature": 2}
-
-
-async def test_a_new_key_is_found_at_once_and_a_withdrawn_one_ends_its_tokens(world: World) -> None:
-    """R-SEC-1: rotation."""
-    world.publish(old=RSA)
-    authenticator = world.authenticator(hs256_secret=None)
-    await authenticator.refresh_keys()
-    old, new = made(RSA, "RS256", "old"), made(P256, "ES256", "new")
-    assert await asked(authenticator, old) == USER
-    world.publish(new=P256)
-    assert await asked(authenticator, new) == USER
-    await refused(authenticator, old)
-
-
-async def test_a_client_that_leaves_while_the_file_is_read_saves_no_withdrawn_key(world: World) -> None:
-    """R-SEC-1: its look finds the rotation, and nobody waits for what it found."""
-    world.publish(old=RSA)
-    authenticator = world.authenticator(hs256_secret=None)
-    await authenticator.refresh_keys()
-    old = made(RSA, "RS256", "old")
-    assert await asked(authenticator, old) == USER
-    world.publish(new=P256)
-    leaving = asyncio.create_task(
-        authenticator.authenticate([(b"authorization", b"Bearer " + made(P256, "ES256", "new").encode())])
-    )
-    await asyncio.sleep(0)
-    leaving.cancel()
-    await asyncio.gather(leaving, return_exceptions=True)
-    await authenticator.refresh_keys()
-    await refused(authenticator, old)
-
-
-async def test_unknown_keys_reach_the_disk_only_once_in_a_while(world: World) -> None:
-    """R-SEC-1: whoever invents key ids cannot make the door read its file for each."""
-    world.publish(old=RSA)
-    authenticator = world.authenticator(hs256_secret=None)
-    await refused(authenticator, made(P256, "ES256", "new"))
-    world.publish(old=RSA, new=P256)
-    await refused(authenticator, made(P256, "ES256", "new"))
-    world.monotonic = 5.0
-    assert await asked(authenticator, made(P256, "ES256", "new")) == USER
-
-
-@pytest.mark.parametrize(
-    "broken", ["", "{", "[]", '{"keys": 1}', '{"keys": []}', '{"keys": [1]}', '{"keys": [{"kty": "RSA"}]}']
-)
-async def test_a_broken_file_keeps_the_last_good_keys(world: World, broken: str) -> None:
-    world.publish(one=RSA)
-    authenticator = world.authenticator(hs256_secret=None)
-    await authenticator.refresh_keys()
-    world.file.write_text(broken)
-    await authenticator.refresh_keys()
-    assert await asked(authenticator, made(RSA, "RS256", "one")) == USER
-    world.file.unlink()
-    await authenticator.refresh_keys()
-    assert await asked(authenticator, made(RSA, "RS256", "one", jti="2")) == USER
-
-
-async def test_all_who_have_a_new_key_wait_for_the_one_look_at_the_file(world: World) -> None:
-    """R-SEC-1: a rotation refuses nobody."""
-    world.publish(old=RSA)
-    authenticator = world.authenticator(hs256_secret=None)
-    await authenticator.refresh_keys()
-    world.publish(new=P256)
-    tokens = [made(P256, "ES256", "new", jti=str(number)) for number in range(3)]
-    assert await asyncio.gather(*(asked(authenticator, one) for one in tokens)) == [USER] * 3
-
-
-async def test_without_a_good_file_an_unknown_key_is_nobodys_fault(world: World) -> None:
-    """R-SEC-1: 503, the token may be good; 401 again once the file can tell."""
-    authenticator = world.authenticator(hs256_secret=None)
-    new = made(P256, "ES256", "new")
-    for content in (None, "{"):
-        if content is not None:
-            world.file.write_text(content)
-        await authenticator.refresh_keys()
-        with pytest.raises(ApiError) as away:
-            await asked(authenticator, new)
-        assert away.value.entry.code == "SERVICE_UNAVAILABLE"
-    world.publish(old=RSA)
-    await authenticator.refresh_keys()
-    await refused(authenticator, new)
-
-
-async def test_keys_that_are_weak_secret_or_for_other_uses_are_left_out(world: World) -> None:
-    """R-SEC-1: a shared secret in a public file, 1,024 bits, another curve, encryption keys."""
-    world.publish_raw(
-        {
-            "keys": [
-                {"kty": "oct", "k": base64.urlsafe_b64encode(SECRET).decode(), "kid": "secret", "alg": "HS256"},
-                {**_public(SMALL_RSA), "kid": "small"},
-                {**_public(P384), "kid": "p384"},
-                {**_public(P256), "kid": "enc", "use": "enc"},
-                {**_public(RSA), "kid": "ps", "alg": "PS256"},
-                {**_public(RSA), "kid": "good"},
-            ]
-        }
-    )
-    await world.keys.refresh()
-    found = {kid: world.keys.find(kid) for kid in ("secret", "small", "p384", "enc", "ps", "good")}
-    assert [kid for kid, key in found.items() if key is not None] == ["good"]
-
-
-async def test_without_a_key_id_the_only_key_is_meant(world: World) -> None:
-    world.publish(one=RSA)
-    authenticator = world.authenticator(hs256_secret=None)
-    await authenticator.refresh_keys()
-    assert await asked(authenticator, made(RSA, "RS256")) == USER
-    world.publish(one=RSA, two=P256)
-    await authenticator.refresh_keys()
-    await refused(authenticator, made(RSA, "RS256", jti="2"))
 
 
 async def test_the_gateways_word_counts_only_where_it_is_trusted(world: World) -> None:
