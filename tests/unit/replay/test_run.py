@@ -72,13 +72,14 @@ async def test_a_client_remembers_what_it_was_told():
     for told in outcome.told:
         session = ended[told.session_id]
         assert told.start_time == format_time(session.started_at)
-        accepted = world.engine.accepted.get(parse_id(told.session_id), session.started_at)
-        assert told.accepted_at == format_time(accepted), "on a busy machine a session may end before its first beat"
+        accepted = world.engine.accepted.get(parse_id(told.session_id))
+        assert told.accepted_at == (None if accepted is None else format_time(accepted))
         if told.end is not None:
             assert told.end == ToldEnd(
                 end_time=format_time(session.ended_at), duration_seconds=session.duration_seconds
             )
     assert sum(told.end is not None for told in outcome.told) >= plan.items
+    assert sum(told.accepted_at is not None for told in outcome.told) >= plan.items
 
 
 async def test_the_payment_service_sends_some_events_twice():
